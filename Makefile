@@ -1,0 +1,41 @@
+# drainspec: `make` builds, `make demo` shows, `make check` tests; each of the last two installs what is missing.
+# HOWTO add a source file: put it into its folder. HOWTO add a package: harness/setup/packages.txt.
+CC       ?= gcc
+CLANG    ?= clang
+BUILD    ?= build
+CFLAGS   ?= -O2 -g
+DRAINSPEC ?= drainspec
+WARN     := -Wall -Wextra -Werror
+CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(BUILD)/gen
+ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SAN)
+LDLIBS   += -lpcap -lyaml -ljansson -lmnl -lm -lutil
+
+SRC     := $(wildcard src/*/*.c)
+OBJ     := $(SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/battery.o
+LIB_OBJ := $(filter-out $(BUILD)/src/cli/main.o,$(OBJ))
+BATTERY := $(sort $(wildcard scenarios/battery/*.yaml))
+
+.PHONY: all clean
+all: $(DRAINSPEC) fixtures
+
+$(DRAINSPEC): $(OBJ)
+	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
+
+$(BUILD)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The battery is part of the program: it works wherever the binary is put.
+$(BUILD)/gen/battery.c: $(BATTERY) harness/setup/embed.sh
+	@mkdir -p $(@D)
+	sh harness/setup/embed.sh $(BATTERY) > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/gen/battery.o: $(BUILD)/gen/battery.c
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+
+-include $(OBJ:.o=.d)
+-include fixtures/Makefile.inc
+-include harness/check.mk
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-* drainspec fixtures/bin

@@ -1,0 +1,362 @@
+/* From scenarios to the exit status: plan all, run all, report as results come. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/names.h"
+#include "cli/cli.h"
+#include "plan/plan.h"
+#include "report/report.h"
+#include "report/version.h"
+#include "session/session.h"
+
+#define MAX_REPORTS 8
+
+struct suite {
+	struct arena *arena;
+	struct settings settings;       /* as given, only/skip split below */
+	char **only_names, **skip_names;
+	const char *out;
+	struct probe probe;
+	struct job *jobs;
+	size_t n_jobs;
+	struct result *results;
+	size_t n_results;
+	struct report *reports[MAX_REPORTS];
+	size_t n_reports;
+	struct report_env env;
+	struct err report_err;          /* first report that could not be written */
+	bool live_shown;
+};
+
+/* --only and --skip name checks and scenarios alike; each kind goes where it is used. */
+static char **pick(struct arena *arena, char **names, bool checks)
+{
+	size_t n = 0, k = 0;
+
+	while (names && names[n])
+		n++;
+	char **v = arena_array(arena, char *, n + 1);
+
+	for (size_t i = 0; i < n; i++)
+		if ((check_by_id(names[i]) != NULL) == checks)
+			v[k++] = names[i];
+	return k ? v : NULL;
+}
+
+static bool named(char **names, const struct scenario *sc)
+{
+	const char *base = strrchr(sc->path, '/');
+	size_t len;
+
+	base = base ? base + 1 : sc->path;
+	len = strcspn(base, ".");
+	for (; names && *names; names++)
+		if (!strcmp(*names, sc->name) || (strlen(*names) == len && !strncmp(*names, base, len)))
+			return true;
+	return false;
+}
+
+/* A word of --only that names nothing is a typing error, not an empty selection. */
+static int check_names(const struct suite_item *items, size_t n, char **names, const char *option)
+{
+	for (; names && *names; names++) {
+		bool found = false;
+		const char **known = calloc(n + n_checks, sizeof *known);
+
+		for (size_t i = 0; i < n; i++) {
+			char *one[] = {*names, NULL};
+
+			found |= named(one, items[i].sc);
+			if (known)
+				known[i] = items[i].sc->name;
+		}
+		for (size_t i = 0; known && i < n_checks; i++)
+			known[n + i] = checks[i]->id;
+		const char *near = known ? nearest_word(*names, known, n + n_checks) : NULL;
+
+		if (!found)
+			fprintf(stderr, "drainspec: %s: '%s' is neither a check nor a scenario here%s%s%s\n", option, *names,
+				near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+		free(known);
+		if (!found)
+			return EXIT_USAGE;
+	}
+	return 0;
+}
+
+static void slug(const char *name, char *out, size_t n)
+{
+	size_t k = 0;
+	const char *base = strrchr(name, '/');
+
+	for (const char *p = base && base[1] ? base + 1 : name; *p && k + 1 < n && k < 60; p++) {
+		if (isalnum((unsigned char)*p) || *p == '.' || *p == '_')
+			out[k++] = *p;
+		else if (k && out[k - 1] != '-')
+			out[k++] = '-';
+	}
+	while (k && (out[k - 1] == '-' || out[k - 1] == '.'))
+		k--;
+	out[k] = '\0';
+	if (!k)
+		snprintf(out, n, "run");
+}
+
+/* A new folder reports/<time>-<name>; --out is taken as it is. Its being writable is found out here, not after the runs. */
+static int choose_out(struct suite *s, const char *name)
+{
+	char text[64], stamp[32];
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (s->settings.out) {
+		s->out = s->settings.out;
+	} else {
+		slug(name, text, sizeof text);
+		strftime(stamp, sizeof stamp, "%Y%m%d-%H%M%S", localtime_r(&now, &tm));
+		mkdir("reports", 0777);
+		for (int i = 1; i < 1000; i++) {
+			s->out = i == 1 ? arena_printf(s->arena, "reports/%s-%s", stamp, text) :
+				 arena_printf(s->arena, "reports/%s-%s-%d", stamp, text, i);
+			if (mkdir(s->out, 0777) == 0 || errno != EEXIST)
+				break;
+		}
+	}
+	mkdir(s->out, 0777);
+	if (access(s->out, W_OK) < 0) {
+		fprintf(stderr, "drainspec: cannot write evidence to %s: %s (choose another folder with --out)\n", s->out,
+			strerror(errno));
+		return EXIT_HARNESS;
+	}
+	return 0;
+}
+
+static char *join_command(struct arena *arena, char **argv)
+{
+	struct buf b = {0};
+
+	for (; argv && *argv; argv++)
+		buf_printf(&b, "%s%s", b.n ? " " : "", *argv);
+	char *p = arena_strdup(arena, b.p ? b.p : "");
+
+	buf_free(&b);
+	return p;
+}
+
+static int open_reports(struct suite *s, const struct suite_item *items, size_t planned)
+{
+	struct settings *st = &s->settings;
+	struct format_request text = {.name = "text"};
+	size_t n = st->n_formats ? st->n_formats : 1;
+	const struct format_request *rq = st->n_formats ? st->formats : &text;
+	struct err err = {0};
+
+	s->env = (struct report_env){.out_dir = s->out, .strict = st->strict, .version = DRAINSPEC_VERSION,
+		.color = isatty(1) && !getenv("NO_COLOR"), .live = isatty(2) && !getenv("CI"), .planned = planned,
+		.summary_file = getenv("GITHUB_STEP_SUMMARY"), .started = clock_now(), .notes = s->env.notes,
+		.command = join_command(s->arena, st->command ? st->command : items[0].sc->target.command)};
+	for (size_t i = 0; i < n && i < MAX_REPORTS; i++) {
+		if (report_open(&rq[i], &s->env, &s->reports[i], &err) < 0)
+			return cli_fail(&err);
+		s->n_reports++;
+	}
+	return 0;
+}
+
+static void add_result(struct suite *s, const struct result *res)
+{
+	if (s->live_shown)
+		fputs("\r\033[K", stderr);
+	s->live_shown = false;
+	s->results[s->n_results++] = *res;
+	for (size_t i = 0; i < s->n_reports; i++)
+		if (report_add(s->reports[i], s->results, s->n_results, s->report_err.kind ? NULL : &s->report_err) < 0)
+			continue;
+}
+
+static void on_done(void *arg, const struct result *res)
+{
+	add_result(arg, res);
+}
+
+static void on_tick(void *arg, const char *const *running, size_t finished)
+{
+	struct suite *s = arg;
+	struct buf b = {0};
+
+	if (!s->env.live)
+		return;
+	buf_printf(&b, "\r\033[K%zu of %zu", finished, s->n_jobs);
+	for (; *running && b.n < 90; running++)
+		buf_printf(&b, "%s %s", b.n > 24 ? "," : ": running", *running);
+	if (b.n > 100)
+		b.n = 100;
+	fwrite(b.p, 1, b.n, stderr);
+	buf_free(&b);
+	s->live_shown = true;
+}
+
+static bool wants_isolation(const struct settings *st)
+{
+	return st->isolate != ISOLATE_HOST;
+}
+
+static int do_probe(struct suite *s)
+{
+	static const char text[] = "name: probe\nclients: []\n";
+	struct scenario *sc;
+	struct plan *plan;
+	struct err err = {0};
+	char note[512] = "";
+
+	if (scenario_parse("probe", text, sizeof text - 1, s->arena, &sc, &err) < 0 ||
+	    plan_build(sc, &s->settings, NULL, s->arena, &plan, &err) < 0)
+		return cli_fail(&err);
+	int rc = session_probe(plan, arena_printf(s->arena, "%s/probe", s->out), wants_isolation(&s->settings), &s->probe,
+			       note, sizeof note, &err);
+
+	if (rc > 0)
+		return 128 + rc;
+	if (rc < 0)
+		return cli_fail(&err);
+	s->probe.protocol = arena_strdup(s->arena, s->probe.protocol);
+	if (note[0]) {
+		const char **notes = arena_array(s->arena, const char *, 2);
+
+		notes[0] = arena_strdup(s->arena, note);
+		s->env.notes = notes;
+	}
+	return 0;
+}
+
+static const char *evidence_dir(struct suite *s, const struct scenario *sc, int round, bool repeats)
+{
+	char text[64];
+	const char *base = strrchr(sc->path, '/');
+
+	slug(base ? base + 1 : sc->path, text, sizeof text);
+	text[strcspn(text, ".")] = '\0';
+	/* two files of one name in different folders: the second gets a number */
+	for (int n = 0; n < 1000; n++) {
+		char *dir = n ? arena_printf(s->arena, "%s/%s-%d", s->out, text, n + 1) :
+			    arena_printf(s->arena, "%s/%s", s->out, text);
+		bool taken = false;
+
+		if (repeats)
+			dir = arena_printf(s->arena, "%s.%d", dir, round + 1);
+		for (size_t i = 0; i < s->n_jobs; i++)
+			taken |= !strcmp(s->jobs[i].dir, dir);
+		if (!taken || repeats)
+			return dir;
+	}
+	return s->out;
+}
+
+static int plan_all(struct suite *s, const struct suite_item *items, size_t n, bool dry)
+{
+	int repeat = s->settings.repeat > 0 ? s->settings.repeat : 1;
+	struct err err = {0};
+
+	s->jobs = arena_array(s->arena, struct job, n * (size_t)repeat + 1);
+	s->results = arena_array(s->arena, struct result, n * (size_t)repeat + 1);
+	for (int round = 0; round < repeat; round++)
+		for (size_t i = 0; i < n; i++) {
+			const struct scenario *sc = items[i].sc;
+			struct plan *plan;
+
+			if ((s->only_names && !named(s->only_names, sc)) || named(s->skip_names, sc))
+				continue;
+			if (plan_build(sc, &s->settings, s->probe.done ? &s->probe : NULL, s->arena, &plan, &err) < 0)
+				return cli_fail(&err);
+			if (dry) {
+				struct buf b = {0};
+
+				plan_print(plan, &b);
+				fwrite(b.p, 1, b.n, stdout);
+				buf_free(&b);
+				continue;
+			}
+			if (plan->skip_reason) {
+				s->results[s->n_results++] = (struct result){.name = sc->name, .path = sc->path,
+					.why = sc->why, .outcome = SKIP, .skip_reason = plan->skip_reason,
+					.index = (uint32_t)(i + (size_t)round * n)};
+				continue;
+			}
+			s->jobs[s->n_jobs] = (struct job){.plan = plan, .index = (uint32_t)(i + (size_t)round * n),
+				.dir = evidence_dir(s, sc, round, repeat > 1)};
+			s->n_jobs++;
+		}
+	return 0;
+}
+
+static int run_and_report(struct suite *s)
+{
+	struct session session = {.jobs = s->jobs, .n_jobs = s->n_jobs, .settings = &s->settings,
+		.workers = session_workers(s->jobs, s->n_jobs, s->settings.jobs),
+		.isolate = wants_isolation(&s->settings), .done = on_done, .tick = on_tick, .arg = s, .arena = s->arena};
+	size_t skipped = s->n_results;
+	struct err err = {0};
+	int rc = 0;
+
+	s->n_results = 0;
+	for (size_t i = 0; i < skipped; i++)
+		add_result(s, &s->results[i]);
+	if (s->n_jobs)
+		rc = session_run(&session, &err);
+	if (s->live_shown)
+		fputs("\r\033[K", stderr);
+	for (size_t i = 0; i < s->n_reports; i++)
+		if (report_close(s->reports[i], s->results, s->n_results, rc != 0,
+				 s->report_err.kind ? NULL : &s->report_err) < 0)
+			continue;
+	if (rc > 0)
+		return 128 + rc;
+	if (rc < 0)
+		return cli_fail(&err);
+	rc = report_exit_status(s->results, s->n_results, s->settings.strict);
+	if (s->report_err.kind) {
+		int failed = cli_fail(&s->report_err);
+
+		return rc == EXIT_FAILED ? rc : failed;
+	}
+	return rc;
+}
+
+int suite_run(const struct suite_item *items, size_t n, const struct settings *settings, const char *name, bool probe,
+	      struct arena *arena)
+{
+	struct suite *s = arena_new_of(arena, struct suite);
+	int rc;
+
+	s->arena = arena;
+	s->settings = *settings;
+	s->only_names = pick(arena, settings->only, false);
+	s->skip_names = pick(arena, settings->skip, false);
+	s->settings.only = pick(arena, settings->only, true);
+	s->settings.skip = pick(arena, settings->skip, true);
+	if (!n) {
+		fputs("drainspec: no scenario found\n", stderr);
+		return EXIT_NOTHING;
+	}
+	rc = check_names(items, n, s->only_names, "--only");
+	if (!rc)
+		rc = check_names(items, n, s->skip_names, "--skip");
+	if (rc)
+		return rc;
+	if (settings->dry_run)
+		return plan_all(s, items, n, true);
+	rc = choose_out(s, name);
+	if (!rc && probe)
+		rc = do_probe(s);
+	if (!rc)
+		rc = plan_all(s, items, n, false);
+	if (!rc)
+		rc = open_reports(s, items, s->n_jobs + s->n_results);
+	return rc ? rc : run_and_report(s);
+}

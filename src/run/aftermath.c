@@ -1,0 +1,342 @@
+/* After the root is gone, or before it is made to go: who is left, what is left, can the port be had again. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/names.h"
+#include "run/engine.h"
+#include "target/autopsy.h"
+#include "target/iso.h"
+#include "target/port.h"
+
+#define MAX_LEFT 64
+
+static const char *peer_name(void *arg, uint16_t server_port, uint16_t client_port)
+{
+	static char text[128];
+	struct run *r = arg;
+	struct conn *c = conn_by_port(r, client_port);
+
+	(void)server_port;
+	if (!c)
+		return NULL;
+	snprintf(text, sizeof text, "client #%d (%s, %s%s)", c->index, c->client->spec->name,
+		 phase_rows[c->client->spec->phase].name, c->unproven ? ", unproven" : "");
+	return text;
+}
+
+static void one_autopsy(struct run *r, pid_t pid)
+{
+	struct buf b = {0};
+
+	autopsy_process(pid, r->world->diag, peer_name, r, &b);
+	if (b.n)
+		events_add(r->ev, EV_AUTOPSY, -1, pid, 0, arena_strndup(r->arena, b.p, b.n));
+	buf_free(&b);
+}
+
+static bool gone(struct run *r)
+{
+	return !r->alive;
+}
+
+/* Every open connection as both ends see it, while the target still holds its own. */
+static void still_open(struct run *r)
+{
+	for (uint32_t i = 0; i < r->n_conns; i++) {
+		struct conn *c = r->conns[i];
+		struct diag_row row = {0};
+
+		if (c->w.fd < 0 || c->eof || c->state == CONN_OVER)
+			continue;
+		int found = diag_of(r, c, &row);
+
+		events_addf(r->ev, EV_STILL_OPEN, c->index, conn_tcp_state(c), found > 0 ? row.state : 0,
+			    "inode %u rqueue %u wqueue %u timer %u", row.inode, row.rqueue, row.wqueue, row.timer);
+	}
+}
+
+/* The grace is over. Page tables of a process that is already inside do_exit take 65-90 us per MiB to tear down: that is
+ * no reason to kill it, and no reason to call it slow. */
+void autopsy_and_kill(struct run *r, const char *why)
+{
+	struct proc p, v[MAX_LEFT];
+	const char *runtime;
+
+	if (census_one(r->pid, false, &p) == 0 && p.exiting &&
+	    pump(r, gone, clock_now() + NSEC_PER_SEC + (nsec_t)(r->rss_kib / 1024) * 200 * NSEC_PER_USEC))
+		return;
+	unsigned n = target_tree(r, v, MAX_LEFT, true);
+
+	still_open(r);
+	target_census(r, "grace", true);
+	for (unsigned i = 0; i < n && i < 8; i++)
+		one_autopsy(r, v[i].pid);
+	runtime = autopsy_runtime(r->pid);
+	if (runtime) {
+		events_addf(r->ev, EV_HARNESS_KILL, -1, r->pid, SIGQUIT, "the %s runtime prints all its stacks", runtime);
+		r->harness_killed = true;
+		syscall(SYS_pidfd_send_signal, r->pidfd, SIGQUIT, NULL, 0);
+		/* Go exits after its dump, Java goes on: its dump is over when its log stands still */
+		pump(r, gone, clock_now() + 500 * NSEC_PER_MSEC);
+	}
+	events_add(r->ev, EV_HARNESS_KILL, -1, r->pid, SIGKILL, why);
+	r->harness_killed = true;
+	target_kill_all(r);
+}
+
+/* Descendants: a good one is gone with the root or right after it (its pipe closes); what is alive a second later is left. */
+static unsigned survivors(struct run *r, struct proc *v, bool zombies)
+{
+	struct proc all[MAX_LEFT];
+	unsigned n = target_tree(r, all, MAX_LEFT, true), k = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		if (all[i].pid != r->pid && (all[i].state == 'Z') == zombies && !all[i].exiting)
+			v[k++] = all[i];
+	return k;
+}
+
+static bool none_left(struct run *r)
+{
+	struct proc v[MAX_LEFT];
+	nsec_t now = clock_now();
+
+	r->look = r->t_watch;
+	if (now < r->t_watch)
+		return false;
+	r->t_watch = r->look = now + NSEC_PER_MSEC;
+	target_reap(r);
+	return survivors(r, v, false) == 0;
+}
+
+static void holders(struct run *r, const struct proc *v, unsigned n)
+{
+	pid_t pids[MAX_LEFT];
+	struct holder h[8];
+
+	for (unsigned i = 0; i < n; i++)
+		pids[i] = v[i].pid;
+	for (unsigned p = 0; p < r->n_ports; p++) {
+		int found = r->ports[p].inode ? census_socket_holders(pids, n, r->ports[p].inode, h, 8) : 0;
+
+		for (int i = 0; i < found && i < 8; i++)
+			events_addf(r->ev, EV_LEFT_HOLDER, (int32_t)p, r->ports[p].number, h[i].pid,
+				    "%d/%s fd %d, %s", h[i].pid, h[i].comm, h[i].fd,
+				    h[i].cloexec ? "CLOEXEC set" : "CLOEXEC missing");
+	}
+}
+
+void left_processes(struct run *r)
+{
+	struct proc v[MAX_LEFT];
+	unsigned n = survivors(r, v, false);
+	nsec_t until = clock_now() + NSEC_PER_SEC;
+
+	if (n) {
+		holders(r, v, n);       /* who holds the port now counts, even if it lets go later */
+		r->t_watch = 0;
+		if (!pump(r, none_left, until)) {
+			n = survivors(r, v, false);
+			for (unsigned i = 0; i < n; i++)
+				events_addf(r->ev, EV_LEFT_PROCESS, -1, v[i].pid, v[i].ppid, "%s, state %c, %u threads",
+					    v[i].comm, v[i].state, v[i].threads);
+			for (unsigned i = 0; i < n && i < 4; i++)
+				one_autopsy(r, v[i].pid);
+		}
+	}
+}
+
+/* Zombies that the root has not reaped can only be seen while the root lives: looked for when the drain is over. */
+void zombies_look(struct run *r)
+{
+	struct proc v[MAX_LEFT];
+	unsigned n = survivors(r, v, true);
+
+	for (unsigned i = 0; i < n; i++)
+		events_add(r->ev, EV_LEFT_ZOMBIE, -1, v[i].pid, v[i].ppid, arena_strdup(r->arena, v[i].comm));
+}
+
+static void left_files_in(struct run *r, const char *dir, bool ours)
+{
+	DIR *d = opendir(dir);
+	char path[512];
+	struct stat st;
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+		if (lstat(path, &st) < 0)
+			continue;
+		/* folders are caches as often as leaks: not judged, but removed */
+		if (!S_ISDIR(st.st_mode))
+			events_add(r->ev, EV_LEFT_FILE, -1, st.st_size, 0, arena_strdup(r->arena, path));
+		if (ours)
+			remove_tree(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+static int try_bind(const struct port *p, bool reuse)
+{
+	int fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1, rc = 0;
+	socklen_t len = p->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	if (fd < 0)
+		return errno;
+	if (reuse)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	if (bind(fd, (const struct sockaddr *)&p->addr, len) < 0 || listen(fd, 1) < 0)
+		rc = errno;
+	close(fd);
+	return rc;
+}
+
+static void port_autopsy(struct run *r, struct port *p)
+{
+	struct port_report rep;
+
+	if (port_examine(r->world->diag, p->number, &rep, NULL) < 0)
+		return;
+	for (size_t i = 0; i < rep.n && i < 8; i++)
+		events_addf(r->ev, EV_PORT_HOLDER, (int32_t)(p - r->ports), p->number, rep.v[i].kind, "%s; %s",
+			    rep.v[i].text, rep.v[i].fix);
+	port_report_free(&rep);
+}
+
+void rebind(struct run *r)
+{
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		struct port *p = &r->ports[i];
+
+		if (!p->listening)
+			continue;
+		int plain = try_bind(p, false), reuse = try_bind(p, true);
+
+		events_add(r->ev, EV_REBIND, (int32_t)i, reuse, plain, NULL);
+		if (reuse)
+			port_autopsy(r, p);
+	}
+}
+
+static void log_words(struct run *r, struct log_file *lf, int stream)
+{
+	static const char *const bad[] = {
+		"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "MemorySanitizer", "UndefinedBehaviorSanitizer",
+		"runtime error: ", "panic: ", "fatal error: ", "Traceback (most recent call last)", "stack smashing detected",
+		"double free or corruption", "Assertion `", "Segmentation fault", "free(): invalid", "malloc(): ",
+		"thread 'main' panicked", "Exception in thread", "UnhandledPromiseRejection", "uncaughtException",
+	};
+	char line[512];
+	int fd = open(lf->path, O_RDONLY | O_CLOEXEC);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	int64_t at = 0, total = 0;
+
+	while (f && total < 8 << 20 && fgets(line, sizeof line, f)) {
+		size_t n = strlen(line);
+
+		for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+			if (at >= lf->at_signal && strstr(line, bad[i])) {
+				line[strcspn(line, "\n")] = '\0';
+				events_addf(r->ev, EV_LOG_BAD, -1, stream, at, "%s", line);
+				total = 8 << 20;
+				break;
+			}
+		const char *ua = strstr(line, "drainspec (");
+
+		if (ua && strlen(ua) > 11 + NONCE_LEN) {
+			char nonce[NONCE_LEN + 1];
+
+			snprintf(nonce, sizeof nonce, "%.*s", NONCE_LEN, ua + 11);
+			struct conn *c = conn_by_nonce(r, nonce);
+
+			for (unsigned k = 0; c && k < c->asked; k++) {
+				char own[NONCE_LEN + 1];
+
+				conn_nonce(r, c, k, own);
+				if (!strcmp(own, nonce))
+					events_add(r->ev, EV_LOG_NONCE, c->index, stream, k, NULL);
+			}
+		}
+		at += (int64_t)n;
+		total += (int64_t)n;
+	}
+	if (f)
+		fclose(f);
+}
+
+static void logs(struct run *r)
+{
+	for (int i = 0; i < 2; i++) {
+		uint64_t bytes;
+		const char *tail = log_last_lines(r, &r->logs[i], 12, &bytes);
+
+		if (bytes) {
+			log_words(r, &r->logs[i], i + 1);
+			events_add(r->ev, EV_LOG_TAIL, -1, i + 1, (int64_t)bytes, tail);
+		}
+	}
+	if (r->sc->expect.log) {
+		regex_t re;
+		char line[1024];
+		int stream;
+
+		if (regcomp(&re, r->sc->expect.log, REG_EXTENDED | REG_NOSUB) == 0) {
+			r->logs[0].at = r->logs[1].at = 0;
+			if (log_scan(r, &re, line, sizeof line, &stream))
+				events_addf(r->ev, EV_LOGLINE, -1, stream, 1, "%s", line);
+			regfree(&re);
+		}
+	}
+}
+
+static void expected_removed(struct run *r)
+{
+	struct stat st;
+
+	for (char **p = r->sc->expect.removes; p && *p; p++)
+		if (lstat(*p, &st) == 0)
+			events_add(r->ev, EV_LEFT_FILE, 1, st.st_size, 0, *p);
+}
+
+/* One connect after the listener should be gone: refused is right, anything else is LSN-2's. */
+static void connect_after(struct run *r)
+{
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		r->after_exit[i] = r->warmup;
+		r->after_exit[i].port = i;
+		r->after_exit[i].spec = &r->after_exit_spec;
+		r->after_exit[i].rq.line = NULL;
+		if (r->ports[i].listening && r->after_exit[i].proto) {
+			struct conn *c = conn_open(r, &r->after_exit[i]);
+
+			if (c)
+				c->state = c->state == CONN_OVER ? CONN_OVER : CONN_FREE;
+		}
+	}
+}
+
+void aftermath(struct run *r)
+{
+	left_processes(r);
+	connect_after(r);
+	still_open(r);
+	rebind(r);
+	expected_removed(r);
+	if (r->world->got & ISO_SHM)
+		left_files_in(r, "/dev/shm", true);
+	left_files_in(r, r->world->tmp, true);
+	logs(r);
+}

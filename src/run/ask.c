@@ -1,0 +1,98 @@
+/* One GET of the harness itself (readiness), beside the clients and never counted as one. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+
+struct asking {
+	struct watch w;
+	struct timer late;
+	struct run *run;
+	ask_fn fn;
+	void *arg;
+	bool sent;
+	unsigned n;
+	char in[1024];
+	char out[512];
+};
+
+static void ask_done(struct asking *a, int status)
+{
+	struct run *r = a->run;
+
+	if (a->w.fd < 0)
+		return;
+	timer_clear(r->loop, &a->late);
+	loop_del(r->loop, &a->w);
+	close(a->w.fd);
+	a->w.fd = -1;
+	r->ask_outstanding--;
+	a->fn(r, a->arg, status, a->in);
+}
+
+static void ask_late(struct timer *t)
+{
+	ask_done(t->arg, -ETIMEDOUT);
+}
+
+static void ask_ready(struct watch *w, uint32_t events)
+{
+	struct asking *a = (struct asking *)w;
+	int errnum = 0, status = 0;
+	socklen_t len = sizeof errnum;
+
+	if (!a->sent) {
+		getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &errnum, &len);
+		if (errnum || send(w->fd, a->out, strlen(a->out), MSG_NOSIGNAL) < 0) {
+			ask_done(a, -(errnum ? errnum : errno));
+			return;
+		}
+		a->sent = true;
+		loop_set(a->run->loop, w, EPOLLIN);
+		return;
+	}
+	(void)events;
+	ssize_t n = recv(w->fd, a->in + a->n, sizeof a->in - 1 - a->n, 0);
+
+	if (n < 0 && errno == EAGAIN)
+		return;
+	if (n > 0) {
+		a->n += (unsigned)n;
+		a->in[a->n] = '\0';
+		if (!strstr(a->in, "\r\n\r\n") && a->n < sizeof a->in - 1)
+			return;
+	}
+	if (sscanf(a->in, "HTTP/%*s %d", &status) == 1)
+		ask_done(a, status);
+	else
+		ask_done(a, n < 0 ? -errno : -EPROTO);
+}
+
+int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn, void *arg)
+{
+	const struct port *p = &r->ports[port];
+	struct asking *a = arena_new_of(r->arena, struct asking);
+	socklen_t len = p->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+
+	a->run = r;
+	a->fn = fn;
+	a->arg = arg;
+	snprintf(a->out, sizeof a->out, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUser-Agent: drainspec-readiness\r\n"
+		 "Connection: close\r\n\r\n", path, p->number);
+	a->w = (struct watch){.fn = ask_ready, .arg = a,
+		.fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+	if (a->w.fd < 0)
+		return -errno;
+	r->ask_outstanding++;
+	a->late = (struct timer){.fn = ask_late, .arg = a, .at = NSEC_NEVER};
+	timer_set(r->loop, &a->late, clock_now() + within);
+	if (connect(a->w.fd, (const struct sockaddr *)&p->addr, len) < 0 && errno != EINPROGRESS) {
+		ask_done(a, -errno);
+		return 0;
+	}
+	loop_add(r->loop, &a->w, EPOLLOUT);
+	return 0;
+}

@@ -1,0 +1,245 @@
+/* Inside the run layer: one run in progress. Everything here lives in the run's arena or in the world. */
+#pragma once
+#include <netinet/in.h>
+#include <regex.h>
+#include <sys/types.h>
+
+#include "proto/proto.h"
+#include "run/run.h"
+#include "target/census.h"
+
+#define MAX_PORTS 8
+#define MAX_ACTIONS 64
+
+struct client {                 /* a client_spec made ready to connect */
+	const struct client_spec *spec;
+	const struct proto *proto;
+	struct request rq;
+	unsigned port;          /* index into run.ports */
+	bool gated;             /* its request goes to the gate: reaching it is the proof */
+	uint32_t opened;        /* connections so far */
+	bool started;           /* late, loop: its step has run */
+};
+
+enum conn_state {
+	CONN_CONNECTING, CONN_SENDING, CONN_PARKED, /* all that its phase wants is sent: proof is looked for */
+	CONN_PROVEN, CONN_FREE,                 /* FREE: no phase to prove (late, loop, warm-up) */
+	CONN_OVER,                              /* FIN, RST, refused, or closed by us */
+};
+
+struct conn {
+	struct watch w;                         /* w.arg: the run */
+	struct client *client;
+	struct conn *next_pending;              /* list of conns not yet proven */
+	char *unsent;                           /* rest of what is to be sent, malloc'ed; NULL: nothing */
+	uint32_t unsent_n, unsent_at;
+	uint32_t rest_at;                       /* where the part that the phase withholds begins, 0: nothing withheld */
+	int32_t index;
+	uint32_t src_ip;                        /* network order */
+	uint16_t src_port;
+	uint8_t state;
+	uint16_t asked, answered;               /* requests handed over, answers complete */
+	bool unproven, reading, eof, owed, answering, withheld, first_byte, head_seen;
+	bool gate_hit, bad, connected, continued, read_any, looped;
+	struct answer an;
+	_Alignas(8) char st[];                  /* proto->state_size */
+};
+
+struct port {
+	const struct port_spec *spec;
+	uint16_t number;
+	bool v6;                                /* the target listens on ::1 only */
+	struct sockaddr_storage addr;
+	uint32_t inode;
+	bool listening, closed, back;
+	nsec_t t_last_open;
+};
+
+struct gate_conn {
+	struct watch w;
+	int32_t index;
+	char in[2048];
+	unsigned in_n;
+	bool held, streaming;
+	int32_t conn;
+	char nonce[NONCE_LEN + 1];
+	struct gate_conn *next;
+};
+
+struct action {
+	const struct signal_spec *sig;          /* one of the two */
+	const struct step_spec *step;
+	unsigned number;                        /* index in its list */
+	uint32_t left;                          /* storm: how many more */
+	nsec_t due;                             /* NSEC_NEVER: its event has not come */
+	nsec_t asked_gap;
+	bool done;
+	regex_t re;
+	bool has_re;
+};
+
+struct log_file {                       /* stdout or stderr of the target */
+	char path[512];
+	int fd;                         /* our reading end */
+	int64_t at;                     /* scanned up to here */
+	int64_t at_signal;              /* its size when the first signal was sent */
+};
+
+struct run {
+	struct world *world;
+	struct loop *loop;
+	const struct plan *plan;
+	const struct scenario *sc;
+	struct events *ev;
+	struct arena *arena;
+	const char *dir;
+	struct err *err;
+
+	struct port ports[MAX_PORTS];
+	unsigned n_ports;
+	struct client *clients;
+	unsigned n_clients;
+	struct client warmup;
+	struct client_spec warmup_spec;
+
+	/* the target */
+	pid_t pid;
+	int pidfd;
+	struct watch pid_watch;
+	bool alive, reaped, stopped, harness_killed, runaway;
+	int generation, tty;
+	nsec_t t_launch, t_exit;
+	struct log_file logs[2];
+	int notify_fd;
+	struct watch notify_watch, inotify_watch;
+	bool notified, log_activity;
+	char **argv, **envp;
+	uint64_t rss_kib;
+
+	/* connections */
+	struct conn **conns;            /* by index - conn_base; grows */
+	uint32_t n_conns, cap_conns;
+	struct conn *pending;
+	uint32_t n_pending;
+	uint32_t owed;                  /* answers owed and not yet settled */
+	uint8_t *buf;                   /* shared read buffer */
+	nsec_t t_prove;                 /* next look at the pending ones */
+	nsec_t t_all_asleep;
+
+	/* gate */
+	struct watch gate_watch;
+	uint16_t gate_port;
+	struct gate_conn *gate_conns;
+	int32_t n_gate;
+	uint32_t gate_held;
+	bool gate_open;
+
+	/* signals, steps, time line */
+	struct action actions[MAX_ACTIONS];
+	unsigned n_actions;
+	nsec_t t_on[ON_EXIT + 1];       /* when each trigger event came, 0: not yet */
+	nsec_t t_signal, t_prev_signal, t_grace;
+	unsigned n_signals;
+	bool second_contract;
+	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
+	uint16_t census_no;
+	uint32_t leak_from;             /* first connection of the batch */
+	uint64_t counters0[64];
+	unsigned ask_outstanding;
+	int ready_status;
+	nsec_t look;                    /* when the condition that is pumped for wants to look again */
+	nsec_t t_runaway, t_capture;
+	uint32_t round_first;           /* first connection of this round */
+	bool capturing;
+	bool watching;                  /* listeners are watched: from the signal to the exit */
+	struct client after_exit[MAX_PORTS];
+	struct client_spec after_exit_spec;
+};
+
+#define RUN_BUF (256 * 1024)
+
+/* conn.c */
+struct conn *conn_open(struct run *r, struct client *cl);
+void conn_ask(struct run *r, struct conn *c);                   /* the next request */
+void conn_send_rest(struct run *r, struct conn *c);             /* STEP_FINISH */
+void conn_start_reading(struct run *r, struct conn *c);         /* STEP_READ */
+void conn_close(struct run *r, struct conn *c, const char *why);/* STEP_CLOSE, end of the round */
+void conn_over(struct run *r, struct conn *c);
+void conn_nonce(const struct run *r, const struct conn *c, unsigned number, char out[NONCE_LEN + 1]);
+struct conn *conn_by_nonce(struct run *r, const char *nonce);
+struct conn *conn_by_port(struct run *r, uint16_t src_port);
+void conn_settle(struct run *r, struct conn *c);                /* its answer came or is lost */
+int conn_tcp_state(const struct conn *c);
+
+/* phase.c */
+int clients_prepare(struct run *r);
+int clients_arm(struct run *r);                                 /* opens and proves all; adds ARMED */
+void phase_progress(struct run *r, struct conn *c);             /* called after each input */
+bool phase_try_prove(struct run *r, struct conn *c);
+void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how);
+void phase_unreachable(struct run *r, struct conn *c, const char *why);
+void phase_loop_step(struct run *r, struct conn *c);
+int warm_up(struct run *r);
+int leak_batches(struct run *r);
+void client_start(struct run *r, struct client *cl);            /* late and loop clients */
+int diag_of(struct run *r, const struct conn *c, struct diag_row *row);
+
+/* gate.c */
+int gate_open(struct run *r);
+void gate_release(struct run *r);
+void gate_close(struct run *r);
+
+/* target.c */
+int target_start(struct run *r, const char *label);
+int target_await_ready(struct run *r);
+void target_reap(struct run *r);                                /* SIGCHLD */
+void target_kill_all(struct run *r);
+void target_stop_continue(struct run *r, bool stop);
+unsigned target_tree(struct run *r, struct proc *v, unsigned max, bool fds);
+void target_census(struct run *r, const char *name, bool fds);
+bool target_thread_runs(pid_t pid);
+void target_settle(struct run *r);                              /* until no thread runs and the counts stand still */
+void target_files(struct run *r, bool close_them);
+int ports_choose(struct run *r);
+void ports_release(struct run *r);
+const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes);
+bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream);
+
+/* shooter.c */
+int actions_prepare(struct run *r);
+void actions_event(struct run *r, enum trigger_on on, nsec_t t);
+nsec_t actions_next(const struct run *r);
+void actions_run(struct run *r);
+void actions_free(struct run *r);
+bool actions_pending(const struct run *r);
+
+/* watch.c */
+void watch_listeners(struct run *r);
+void watch_counters(struct run *r, bool end);
+void listen_rows(struct run *r, const char *when);
+
+/* ask.c: one GET, asynchronously; fn gets the status or -errno */
+typedef void (*ask_fn)(struct run *r, void *arg, int status, const char *body);
+int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn, void *arg);
+
+/* aftermath.c */
+void aftermath(struct run *r);
+void zombies_look(struct run *r);
+void left_processes(struct run *r);
+void rebind(struct run *r);
+void restart(struct run *r);
+void remove_tree(const char *path);     /* files.c; never follows a link */
+void autopsy_and_kill(struct run *r, const char *why);
+
+/* round.c */
+int round_run(struct run *r, const char *label);
+void round_reset(struct run *r, const char *label);
+void round_end(struct run *r);
+/* Let things happen until cond(r) or the time; true: cond held. Interruption ends it at once. */
+bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until);
+int sweep_run(struct run *r);
+
+/* probe.c, run.c */
+void probe_learn(struct run *r, struct probe *ret);
+int run_one_probe(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct probe *ret,
+		  struct err *reterr);

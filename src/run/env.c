@@ -1,0 +1,103 @@
+#include "run/env.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+
+/* Value of ${name} in commands and environment; NULL: not ours, left as it is. */
+static const char *variable(struct run *r, const char *name, size_t n)
+{
+	if (n == 4 && !memcmp(name, "PORT", 4))
+		return r->n_ports ? arena_printf(r->arena, "%u", r->ports[0].number) : "";
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		const char *own = r->ports[i].spec->name;
+
+		if (n > 5 && !memcmp(name, "PORT_", 5) && strlen(own) == n - 5 && !memcmp(name + 5, own, n - 5))
+			return arena_printf(r->arena, "%u", r->ports[i].number);
+	}
+	if (n == 14 && !memcmp(name, "DRAINSPEC_GATE", 14))
+		return arena_printf(r->arena, "127.0.0.1:%u", r->gate_port);
+	if (n == 6 && !memcmp(name, "TMPDIR", 6))
+		return r->world->tmp;
+	return NULL;
+}
+
+static char *expand(struct run *r, const char *s)
+{
+	struct buf b = {0};
+
+	while (*s) {
+		const char *end = s[0] == '$' && s[1] == '{' ? strchr(s, '}') : NULL;
+		const char *value = end ? variable(r, s + 2, (size_t)(end - s - 2)) : NULL;
+
+		if (value) {
+			buf_adds(&b, value);
+			s = end + 1;
+		} else {
+			buf_addc(&b, *s++);
+		}
+	}
+	char *copy = arena_strndup(r->arena, b.p ? b.p : "", b.n);
+
+	buf_free(&b);
+	return copy;
+}
+
+struct env {
+	char **v;
+	size_t n;
+};
+
+static void env_set(struct run *r, struct env *env, const char *key, const char *value)
+{
+	char *line = arena_printf(r->arena, "%s=%s", key, value);
+	size_t len = strlen(key);
+
+	for (size_t i = 0; i < env->n; i++)
+		if (!strncmp(env->v[i], key, len) && env->v[i][len] == '=') {
+			env->v[i] = line;
+			return;
+		}
+	env->v[env->n++] = line;
+}
+
+int env_build(struct run *r, const char *notify)
+{
+	const struct target_spec *t = &r->sc->target;
+	size_t argc = 0, envc = 0;
+	char key[96], port[16];
+
+	while (t->command[argc])
+		argc++;
+	while (environ[envc])
+		envc++;
+	r->argv = arena_array(r->arena, char *, argc + 1);
+	for (size_t i = 0; i < argc; i++)
+		r->argv[i] = expand(r, t->command[i]);
+
+	struct env env = {.v = arena_array(r->arena, char *, envc + t->n_env + MAX_PORTS + 8)};
+
+	for (size_t i = 0; i < envc; i++)
+		if (strncmp(environ[i], "NOTIFY_SOCKET=", 14) && strncmp(environ[i], "LISTEN_FDS=", 11))
+			env.v[env.n++] = environ[i];
+	env_set(r, &env, "TMPDIR", r->world->tmp);
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		snprintf(port, sizeof port, "%u", r->ports[i].number);
+		if (i == 0)
+			env_set(r, &env, "PORT", port);
+		if (r->ports[i].spec->name[0]) {
+			snprintf(key, sizeof key, "PORT_%s", r->ports[i].spec->name);
+			env_set(r, &env, key, port);
+		}
+	}
+	if (r->gate_port)
+		env_set(r, &env, "DRAINSPEC_GATE", arena_printf(r->arena, "127.0.0.1:%u", r->gate_port));
+	if (notify[0])
+		env_set(r, &env, "NOTIFY_SOCKET", notify);
+	for (size_t i = 0; i < t->n_env; i++)
+		env_set(r, &env, t->env[i].key, expand(r, t->env[i].value));
+	r->envp = env.v;
+	return 0;
+}

@@ -1,0 +1,134 @@
+/* Ports for targets. In a namespace of our own a counter is enough: nobody else binds there. On the host the port is taken
+ * from below the ephemeral range, so that no outgoing connection can get it, and held against other drainspec processes by a lock
+ * file for the scenario's life (a bound socket would hold it against the target as well). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+#include "target/iso.h"
+#include "target/port.h"
+
+#define FIRST_PORT 20000u
+#define LAST_PORT  31999u
+
+static bool port_free(unsigned number)
+{
+	struct sockaddr_in6 any6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)number)};
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons((uint16_t)number)};
+	int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool ok;
+
+	if (fd >= 0) {
+		ok = bind(fd, (struct sockaddr *)&any6, sizeof any6) == 0;
+		close(fd);
+		return ok;
+	}
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	ok = fd >= 0 && bind(fd, (struct sockaddr *)&any, sizeof any) == 0;
+	if (fd >= 0)
+		close(fd);
+	return ok;
+}
+
+static bool port_lock(struct world *w, unsigned number)
+{
+	char path[128];
+
+	if (w->got & ISO_NET)
+		return true;
+	snprintf(path, sizeof path, "/tmp/drainspec-ports-%u", geteuid());
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return true;            /* no place for locks: chance has to do, and the owner check catches a clash */
+	snprintf(path, sizeof path, "/tmp/drainspec-ports-%u/%u", geteuid(), number);
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return fd < 0;
+	}
+	for (unsigned i = 0; i < MAX_PORTS; i++)
+		if (w->port_locks[i] < 0) {
+			w->port_locks[i] = fd;
+			return true;
+		}
+	close(fd);
+	return true;
+}
+
+void ports_release(struct run *r)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		if (r->world->port_locks[i] >= 0)
+			close(r->world->port_locks[i]);
+		r->world->port_locks[i] = -1;
+	}
+}
+
+static int taken(struct run *r, unsigned number)
+{
+	struct port_report rep;
+	struct buf b = {0};
+
+	if (port_examine(r->world->diag, (uint16_t)number, &rep, NULL) < 0)
+		return err_set(r->err, ERR_HARNESS, 0, "port %u is taken", number);
+	port_report_text(&rep, &b);
+	err_set(r->err, ERR_TARGET, 0, "the target's port is taken. %s", b.p ? b.p : "");
+	port_report_free(&rep);
+	buf_free(&b);
+	return -1;
+}
+
+static int choose(struct run *r, struct port *p)
+{
+	struct world *w = r->world;
+
+	if (p->spec->port) {
+		p->number = (uint16_t)p->spec->port;
+		return port_free(p->number) || w->got & ISO_NET ? 0 : taken(r, p->number);
+	}
+	for (unsigned tries = 0; tries < LAST_PORT - FIRST_PORT; tries++) {
+		if (w->next_port < FIRST_PORT || w->next_port > LAST_PORT)
+			w->next_port = FIRST_PORT;
+		unsigned number = w->next_port++;
+
+		if (port_lock(w, number) && port_free(number)) {
+			p->number = (uint16_t)number;
+			return 0;
+		}
+	}
+	return err_set(r->err, ERR_HARNESS, 0, "no free port between %u and %u", FIRST_PORT, LAST_PORT);
+}
+
+int ports_choose(struct run *r)
+{
+	static const struct port_spec single = {.name = ""};
+	const struct target_spec *t = &r->sc->target;
+
+	r->n_ports = t->no_port ? 0 : t->n_ports ? (unsigned)t->n_ports : 1;
+	if (r->n_ports > MAX_PORTS)
+		return err_at(r->err, t->at, "more than %d ports", MAX_PORTS);
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		struct port *p = &r->ports[i];
+		struct sockaddr_in *v4 = (struct sockaddr_in *)&p->addr;
+		uint16_t number = p->number;
+
+		memset(p, 0, sizeof *p);
+		p->spec = t->n_ports ? &t->ports[i] : &single;
+		/* on the host, rounds of one scenario keep their port: the capture knows it */
+		if (number && !(r->world->got & ISO_NET))
+			p->number = number;
+		else if (choose(r, p) < 0)
+			return -1;
+		*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(p->number),
+			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	}
+	return 0;
+}

@@ -1,0 +1,78 @@
+/* Client specs made ready to connect: protocol, port, request. */
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "run/engine.h"
+
+/* No protocol anywhere: what the request looks like decides. */
+static const char *guess_protocol(const char *line)
+{
+	static const char *const methods[] = {"GET ", "HEAD ", "POST ", "PUT ", "DELETE ", "PATCH ", "OPTIONS "};
+
+	for (size_t i = 0; line && i < sizeof methods / sizeof *methods; i++)
+		if (!strncmp(line, methods[i], strlen(methods[i])))
+			return "http1";
+	return line ? "raw" : "http1";
+}
+
+static int find_port(struct run *r, const struct client_spec *s, unsigned *ret)
+{
+	*ret = 0;
+	if (!s->port)
+		return 0;
+	for (unsigned i = 0; i < r->n_ports; i++)
+		if (!strcmp(r->ports[i].spec->name, s->port)) {
+			*ret = i;
+			return 0;
+		}
+	return err_at(r->err, s->at, "the target has no port named '%s'", s->port);
+}
+
+static int prepare(struct run *r, const struct client_spec *s, struct client *cl)
+{
+	unsigned port;
+
+	if (find_port(r, s, &port) < 0)
+		return -1;
+	const struct port_spec *ps = r->ports[port].spec;
+	const char *name = s->protocol ? s->protocol : ps && ps->protocol ? ps->protocol : guess_protocol(s->request);
+
+	*cl = (struct client){.spec = s, .port = port, .proto = proto_by_name(name)};
+	if (!cl->proto)
+		return err_at(r->err, s->at, "unknown protocol '%s'; `drainspec list protocols` shows them", name);
+	if (s->phase == PHASE_TLS_HANDSHAKE || s->phase == PHASE_UPGRADED)
+		return err_at(r->err, s->at, "phase '%s' is not built yet", phase_rows[s->phase].name);
+	if (s->phase == PHASE_HALF_HEADER && !cl->proto->has_heads && !s->request)
+		return err_at(r->err, s->at, "phase 'half-header' needs a request");
+	if (s->phase == PHASE_PIPELINED && !cl->proto->pipelines)
+		return err_at(r->err, s->at, "protocol '%s' has no pipelining", name);
+	cl->rq = (struct request){.line = s->request, .headers = s->headers, .n_headers = s->n_headers, .body = s->body,
+		.expect_continue = s->expect_continue, .answer = s->answer,
+		.host = arena_printf(r->arena, "127.0.0.1:%u", r->ports[port].number)};
+	if (!s->request && s->phase != PHASE_CONNECTED && s->phase != PHASE_LATE && cl->proto->has_heads)
+		cl->rq.line = "GET /";
+	if (s->phase == PHASE_HALF_BODY && !s->body)
+		cl->rq.body = 64 * 1024;
+	cl->gated = cl->rq.line && strstr(cl->rq.line, "/gate") && !strstr(cl->rq.line, "/stream");
+	return 0;
+}
+
+int clients_prepare(struct run *r)
+{
+	const struct scenario *sc = r->sc;
+
+	r->n_clients = (unsigned)sc->n_clients;
+	r->clients = arena_array(r->arena, struct client, sc->n_clients + 1);
+	for (unsigned i = 0; i < r->n_clients; i++)
+		if (prepare(r, &sc->clients[i], &r->clients[i]) < 0)
+			return -1;
+	r->after_exit_spec = (struct client_spec){.name = "after-exit", .count = 1, .phase = PHASE_LATE};
+	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
+		.protocol = r->plan->protocol, .request = r->plan->quick};
+	if (!r->n_ports || !r->warmup_spec.request) {
+		r->warmup = (struct client){0};
+		return 0;
+	}
+	return prepare(r, &r->warmup_spec, &r->warmup);
+}

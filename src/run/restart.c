@@ -1,0 +1,77 @@
+/* LSN-4: the same command again on the same port, at once. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+#include "target/port.h"
+
+static bool asked(struct run *r)
+{
+	struct conn *c = r->conns[r->n_conns - 1];
+
+	return c->answered || c->state == CONN_OVER || !r->alive;
+}
+
+static void forget_old_target(struct run *r)
+{
+	if (r->pidfd >= 0)
+		close(r->pidfd);
+	r->pidfd = -1;
+	r->watching = false;
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		r->ports[i].listening = r->ports[i].closed = r->ports[i].back = false;
+		r->ports[i].inode = 0;
+	}
+}
+
+/* Why it did not come up: the bind's reason if the port is the reason, else its own words. */
+static void say_why(struct run *r, const struct err *why)
+{
+	struct port_report rep;
+
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		if (port_examine(r->world->diag, r->ports[i].number, &rep, NULL) < 0)
+			continue;
+		for (size_t k = 0; k < rep.n && k < 8; k++)
+			events_addf(r->ev, EV_PORT_HOLDER, (int32_t)i, r->ports[i].number, rep.v[k].kind, "%s; %s",
+				    rep.v[k].text, rep.v[k].fix);
+		port_report_free(&rep);
+	}
+	events_addf(r->ev, EV_RESTART, -1, 0, 0, "%s", why->what);
+}
+
+void restart(struct run *r)
+{
+	struct err why = {0}, *saved = r->err;
+	struct log_file *logs = r->logs;
+
+	forget_old_target(r);
+	r->generation++;
+	r->err = &why;
+	/* what the old one said is judged already; readiness must not find its lines again */
+	for (int i = 0; i < 2; i++)
+		logs[i].at = lseek(logs[i].fd, 0, SEEK_END);
+	r->notified = false;
+	if (target_start(r, "restart") < 0 || target_await_ready(r) < 0) {
+		if (!r->world->interrupted)
+			say_why(r, &why);
+		r->err = saved;
+		return;
+	}
+	r->err = saved;
+	if (!r->warmup.proto || !r->warmup.rq.line) {
+		events_add(r->ev, EV_RESTART, -1, 1, 0, "ready again");
+		return;
+	}
+	struct conn *c = conn_open(r, &r->warmup);
+
+	if (!c)
+		return;
+	if (c->state == CONN_PARKED)
+		c->state = CONN_FREE;
+	pump(r, asked, clock_now() + r->sc->expect.within);
+	events_addf(r->ev, EV_RESTART, -1, c->answered > 0, c->an.status, "%s", c->answered ? "ready again and it answers" :
+		    "ready again, but its first request got no answer");
+	conn_close(r, c, "the restart is proven");
+}

@@ -1,0 +1,200 @@
+/* One round: launch, ready, arm, signal, drain, exit, aftermath. A straight story; whatever has to be awaited in it
+ * pumps the loop until the kernel says so. */
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+#include "target/iso.h"
+
+#define MAX_PROCESSES 1500
+
+/* A target that forks for ever is ended here, not by the machine. */
+static void watch_runaway(struct run *r, nsec_t now)
+{
+	struct proc v[8];
+
+	if (now < r->t_runaway || !r->alive)
+		return;
+	r->t_runaway = now + 50 * NSEC_PER_MSEC;
+	if (census_tree(r->pid, r->world->got & ISO_PID, false, v, 8) <= MAX_PROCESSES)
+		return;
+	events_addf(r->ev, EV_NOTE, -1, 0, 0, "more than %d processes: the target forks without end, all were killed",
+		    MAX_PROCESSES);
+	events_add(r->ev, EV_HARNESS_KILL, -1, r->pid, 9, "it forks without end");
+	r->harness_killed = r->runaway = true;
+	target_kill_all(r);
+}
+
+static void watch_log(struct run *r)
+{
+	char line[1024];
+	int stream;
+
+	if (!r->log_activity || r->inotify_watch.fd < 0)
+		return;
+	r->log_activity = false;
+	for (unsigned i = 0; i < r->n_actions; i++)
+		if (r->actions[i].has_re && log_scan(r, &r->actions[i].re, line, sizeof line, &stream)) {
+			events_addf(r->ev, EV_LOGLINE, -1, stream, 0, "%s", line);
+			actions_event(r, ON_LOG, clock_now());
+		}
+}
+
+bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
+{
+	for (;;) {
+		if (r->world->interrupted)
+			return false;
+		actions_run(r);
+		watch_log(r);
+		if (r->watching)
+			watch_listeners(r);
+		nsec_t now = clock_now();
+
+		watch_runaway(r, now);
+		if (r->world->cap && now >= r->t_capture) {
+			capture_poll(r->world->cap);
+			r->t_capture = now + NSEC_PER_MSEC;
+		}
+		r->look = NSEC_NEVER;
+		if (cond(r))
+			return true;
+		if (now >= until)
+			return false;
+		nsec_t next = until, act = actions_next(r);
+
+		if (act != NSEC_NEVER && act - 150 * NSEC_PER_USEC < next)
+			next = act - 150 * NSEC_PER_USEC;
+		if (r->look < next)
+			next = r->look;
+		if (r->watching && r->t_watch < next)
+			next = r->t_watch;
+		if (r->alive && r->t_runaway < next)
+			next = r->t_runaway;
+		loop_once(r->loop, next);
+	}
+}
+
+/* Can anything still come on this connection? */
+static bool conn_settled(struct run *r, struct conn *c)
+{
+	struct diag_row row = {0};
+
+	if (c->w.fd < 0 || c->state == CONN_OVER || c->eof)
+		return true;
+	if (r->alive)
+		return false;
+	if (!c->reading)
+		return true;            /* a client that does not read does not see the end */
+	if (diag_of(r, c, &row) <= 0)
+		return true;            /* no server end any more, and nothing came: a ghost, or the loop shows it next */
+	return row.state != TCP_FIN_WAIT1 && row.state != TCP_CLOSING && row.state != TCP_LAST_ACK;
+}
+
+static bool round_over(struct run *r)
+{
+	nsec_t now = clock_now();
+
+	if (now >= r->t_grace)
+		return true;
+	r->look = r->t_grace;
+	if (r->alive || actions_pending(r))
+		return false;
+	/* what the kernel has queued for the clients by now belongs to the story */
+	while (loop_once(r->loop, 0) > 0 && clock_now() < r->t_grace)
+		;
+	for (uint32_t i = r->round_first; i < r->n_conns; i++)
+		if (!conn_settled(r, r->conns[i])) {
+			r->look = clock_now() + NSEC_PER_MSEC;
+			return false;
+		}
+	return true;
+}
+
+void round_reset(struct run *r, const char *label)
+{
+	memset(r->t_on, 0, sizeof r->t_on);
+	r->t_signal = r->t_prev_signal = r->t_watch = r->t_prove = 0;
+	r->t_grace = NSEC_NEVER;
+	r->n_signals = 0;
+	r->owed = 0;
+	r->pending = NULL;
+	r->n_pending = 0;
+	r->gate_open = r->harness_killed = r->stopped = r->watching = r->notified = false;
+	r->round_first = r->n_conns;
+	r->t_all_asleep = 0;
+	for (unsigned i = 0; i < r->n_clients; i++) {
+		r->clients[i].opened = 0;
+		r->clients[i].started = false;
+	}
+	events_add(r->ev, EV_ROUND, -1, r->ev->round, 0, label);
+}
+
+/* Nothing of a round outlives it. */
+void round_end(struct run *r)
+{
+	r->watching = false;
+	for (uint32_t i = r->round_first; i < r->n_conns; i++)
+		conn_close(r, r->conns[i], "end of the round");
+	if (r->pid)
+		target_kill_all(r);
+	if (r->pidfd >= 0)
+		close(r->pidfd);
+	r->pidfd = -1;
+	r->pid = 0;
+	if (r->tty >= 0)
+		close(r->tty);
+	r->tty = -1;
+	if (r->notify_watch.fd >= 0) {
+		loop_del(r->loop, &r->notify_watch);
+		close(r->notify_watch.fd);
+		r->notify_watch.fd = -1;
+	}
+	if (r->inotify_watch.fd >= 0) {
+		loop_del(r->loop, &r->inotify_watch);
+		close(r->inotify_watch.fd);
+		r->inotify_watch.fd = -1;
+	}
+	actions_free(r);
+}
+
+
+/* From the armed state to the exit, or to the end of the grace. */
+static void drain(struct run *r)
+{
+	nsec_t unsignalled = clock_now() + r->sc->arm_within + r->sc->expect.within;
+
+	r->watching = r->n_ports > 0;
+	/* the signal may hang on an event that never comes: then this ends it */
+	pump(r, round_over, unsignalled);
+	if (r->world->interrupted)
+		return;
+	if (!r->alive)
+		return;
+	zombies_look(r);
+	autopsy_and_kill(r, r->t_signal ? "the grace is over" : "no signal was sent: what should have triggered it never came");
+	r->watching = false;
+	pump(r, round_over, clock_now() + NSEC_PER_SEC);
+}
+
+int round_run(struct run *r, const char *label)
+{
+	round_reset(r, label);
+	if (actions_prepare(r) < 0 || target_start(r, label) < 0 || target_await_ready(r) < 0)
+		return -1;
+	target_census(r, "ready", true);
+	if (warm_up(r) < 0 || leak_batches(r) < 0 || clients_arm(r) < 0)
+		return -1;
+	target_census(r, "armed", true);
+	if (r->world->interrupted)
+		return -1;
+	drain(r);
+	if (r->world->interrupted)
+		return -1;
+	aftermath(r);
+	if (r->sc->restart)
+		restart(r);
+	return 0;
+}

@@ -1,0 +1,194 @@
+#include "run/run.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/names.h"
+#include "run/engine.h"
+#include "target/iso.h"
+
+static int make_dir(const char *dir, struct err *reterr)
+{
+	char path[512];
+
+	snprintf(path, sizeof path, "%s", dir);
+	for (char *p = path + 1; *p; p++)
+		if (*p == '/') {
+			*p = '\0';
+			mkdir(path, 0777);
+			*p = '/';
+		}
+	if (mkdir(path, 0777) < 0 && errno != EEXIST)
+		return err_set(reterr, ERR_HARNESS, errno, "cannot make the folder %s", dir);
+	return 0;
+}
+
+/* First of all: what was resolved, what can be seen, and what cannot. */
+static void say_what_is_seen(struct run *r)
+{
+	struct world *w = r->world;
+	struct buf b = {0};
+	int64_t sees = SEES_SOCK_DIAG | SEES_FDS;
+
+	sees |= w->cap ? SEES_WIRE : 0;
+	sees |= w->got & ISO_NET ? SEES_OWN_NETNS : 0;
+	sees |= w->got & ISO_PID ? SEES_OWN_PIDNS : 0;
+	sees |= w->got & ISO_SHM ? SEES_OWN_SHM : 0;
+	scenario_dump(r->sc, &b);
+	events_add(r->ev, EV_SCENARIO, -1, clock_now(), clock_ns(CLOCK_REALTIME), arena_strndup(r->arena, b.p, b.n));
+	buf_free(&b);
+	events_addf(r->ev, EV_SEES, -1, sees, 0, "%s%s%s%s", w->got & ISO_NET ? "own network namespace" : "host network",
+		    w->got & ISO_PID ? ", own PID namespace" : "", w->cap ? ", packets" : ", no packets",
+		    w->got & ISO_SHM ? ", own /dev/shm" : "");
+	if (w->iso_why[0])
+		events_add(r->ev, EV_NOTE, -1, 0, 0, w->iso_why);
+	if (!w->cap && w->cap_why[0])
+		events_addf(r->ev, EV_NOTE, -1, 0, 0, "no capture: %s", w->cap_why);
+}
+
+static int start_capture(struct run *r)
+{
+	uint16_t ports[MAX_PORTS + 1];
+	unsigned n = 0;
+	char path[600];
+
+	if (!r->world->cap)
+		return 0;
+	/* in a namespace of our own everything is ours; on the host only what concerns this target */
+	if (!(r->world->got & ISO_NET)) {
+		for (; n < r->n_ports; n++)
+			ports[n] = r->ports[n].number;
+		if (r->gate_port)
+			ports[n++] = r->gate_port;
+	}
+	snprintf(path, sizeof path, "%s/wire.pcap", r->dir);
+	return capture_begin(r->world->cap, path, ports, n, r->ev, r->err);
+}
+
+static int run_rounds(struct run *r)
+{
+	static const char *const to_text[] = {"process", "group", "tty", "child", "init"};
+	const struct scenario *whole = r->sc;
+	int rc = 0;
+
+	if (whole->sweep)
+		return sweep_run(r);
+	if (!whole->n_vary_to)
+		return round_run(r, "");
+	for (size_t i = 0; i < whole->n_vary_to && rc == 0; i++) {
+		struct scenario one = *whole;
+		struct signal_spec sig[8];
+
+		one.target.tty = whole->vary_to[i] == TO_TTY;
+		one.signals = sig;
+		for (size_t k = 0; k < one.n_signals && k < 8; k++) {
+			sig[k] = whole->signals[k];
+			sig[k].to = whole->vary_to[i];
+		}
+		r->sc = &one;
+		if (i > 0) {
+			r->ev->round++;
+			if (ports_choose(r) < 0 || clients_prepare(r) < 0)
+				rc = -1;
+		}
+		if (rc == 0)
+			rc = round_run(r, to_text[whole->vary_to[i]]);
+		round_end(r);
+		r->sc = whole;
+	}
+	return rc;
+}
+
+static void finish(struct run *r, int rc)
+{
+	struct capture_stats stats;
+	struct err late = {0};
+
+	round_end(r);
+	gate_close(r);
+	ports_release(r);
+	target_files(r, true);
+	watch_counters(r, true);
+	if (r->world->cap && r->capturing && capture_end(r->world->cap, &stats, &late) < 0)
+		events_addf(r->ev, EV_NOTE, -1, 0, 0, "wire.pcap is not whole: %s", late.what);
+	if (r->world->interrupted)
+		events_add(r->ev, EV_INTERRUPTED, -1, r->world->interrupted, 0, NULL);
+	else if (rc < 0)
+		events_add(r->ev, EV_BROKEN, -1, r->err->errnum, 0, arena_strdup(r->arena, r->err->what));
+	events_add(r->ev, EV_END, -1, 0, 0, NULL);
+	events_flush(r->ev);
+}
+
+static void run_init(struct run *r, struct world *w, const struct plan *plan, const char *dir, struct events *ev,
+		     struct err *err)
+{
+	*r = (struct run){.world = w, .loop = &w->loop, .plan = plan, .sc = plan->sc, .ev = ev, .arena = ev->arena,
+		.dir = dir, .err = err, .pidfd = -1, .tty = -1, .t_grace = NSEC_NEVER};
+	r->logs[0].fd = r->logs[1].fd = -1;
+	r->notify_watch.fd = r->inotify_watch.fd = r->gate_watch.fd = -1;
+	r->buf = w->buf;
+	w->run = r;
+}
+
+int run_scenario(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct err *reterr)
+{
+	struct run *r = arena_new_of(ev->arena, struct run);
+	char path[600];
+	int rc = -1;
+
+	run_init(r, w, plan, dir, ev, reterr);
+	snprintf(path, sizeof path, "%s/events.jsonl", dir);
+	if (make_dir(dir, reterr) < 0 || events_open(ev, path, reterr) < 0) {
+		w->run = NULL;
+		return -1;
+	}
+	say_what_is_seen(r);
+	watch_counters(r, false);
+	if (plan->sc->target.isolate == ISOLATE_CONTAINER && !(w->got & (ISO_PID | ISO_USER | ISO_NET)))
+		err_set(reterr, ERR_HARNESS, 0, "a PID namespace cannot be made here (%s)", w->iso_why);
+	else if (ports_choose(r) == 0 && gate_open(r) == 0 && start_capture(r) == 0) {
+		r->capturing = w->cap != NULL;
+		rc = clients_prepare(r);
+		if (rc == 0)
+			rc = run_rounds(r);
+	}
+	finish(r, rc);
+	if (w->interrupted && rc < 0)
+		err_set(reterr, ERR_INTERRUPTED, 0, "interrupted by %s", signal_name(w->interrupted));
+	if (rc == 0 && ev->write_errno)
+		rc = err_set(reterr, ERR_HARNESS, ev->write_errno, "cannot write %s", path);
+	w->run = NULL;
+	return rc;
+}
+
+/* run_probe's launch: no capture, no gate kept, nothing judged. */
+int run_one_probe(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct probe *ret,
+		  struct err *reterr)
+{
+	struct run *r = arena_new_of(ev->arena, struct run);
+	char path[600];
+	int rc = -1;
+
+	run_init(r, w, plan, dir, ev, reterr);
+	snprintf(path, sizeof path, "%s/events.jsonl", dir);
+	if (make_dir(dir, reterr) < 0 || events_open(ev, path, reterr) < 0) {
+		w->run = NULL;
+		return -1;
+	}
+	say_what_is_seen(r);
+	if (ports_choose(r) == 0 && gate_open(r) == 0 && clients_prepare(r) == 0) {
+		round_reset(r, "probe");
+		r->gate_open = true;    /* should the quick request call it, it is answered at once */
+		rc = target_start(r, "probe");
+		if (rc == 0)
+			rc = target_await_ready(r);
+		if (rc == 0)
+			probe_learn(r, ret);
+	}
+	finish(r, rc);
+	w->run = NULL;
+	return w->interrupted ? err_set(reterr, ERR_INTERRUPTED, 0, "interrupted") : rc;
+}

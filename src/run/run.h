@@ -1,0 +1,43 @@
+/* Run a resolved scenario: produces events and files, judges nothing. */
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "event/event.h"
+#include "plan/plan.h"
+#include "run/capture.h"
+#include "run/loop.h"
+#include "target/diag.h"
+
+/* What a worker keeps for its life: namespaces, capture, loop. */
+struct world {
+	unsigned got;           /* iso_bits of target/iso.h */
+	char iso_why[256];      /* what isolation could not be had, and why; "" if all */
+	struct loop loop;
+	struct diag *diag;
+	struct capture *cap;    /* NULL: not permitted, see cap_why */
+	char cap_why[256];
+	int sigfd;              /* SIGCHLD, SIGTERM */
+	struct watch sig_watch;
+	int interrupted;        /* signal number that told the worker to stop, 0: none */
+	char tmp[256];          /* TMPDIR of the targets, made by world_open, removed by world_close */
+	unsigned next_port;
+	int port_locks[8];      /* host namespace: locks that hold the chosen ports, -1 */
+	struct run *run;        /* the run in progress, NULL */
+	uint8_t *buf;           /* RUN_BUF bytes that runs share */
+	uint64_t seed;
+};
+
+/* In the worker, after iso_fork(): block signals, open sock_diag and capture. 0 or -1 (only if nothing can work at all). */
+int world_open(struct world *w, unsigned got, const char *iso_why, bool want_capture, struct err *reterr);
+void world_close(struct world *w);
+
+/* Run the plan; evidence goes to the folder dir (made if missing). ev is initialised by the caller and stays readable.
+ * 0: ran (whatever the target did); -1: the harness or the target's start failed, *reterr says how; the events up to there,
+ * closed by BROKEN or INTERRUPTED and END, are in ev and in the file. Nothing of the target is alive afterwards. */
+int run_scenario(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct err *reterr);
+
+/* Launch the plan's target once, wait until it is ready, learn its protocol with one harmless request, kill it. */
+int run_probe(struct world *w, const struct plan *plan, const char *dir, struct probe *ret, struct err *reterr);

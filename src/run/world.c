@@ -1,0 +1,78 @@
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+#include "target/iso.h"
+
+static void signals_ready(struct watch *watch, uint32_t events)
+{
+	struct world *w = watch->arg;
+	struct signalfd_siginfo si[16];
+	ssize_t n;
+
+	(void)events;
+	while ((n = read(w->sigfd, si, sizeof si)) > 0)
+		for (size_t i = 0; i < (size_t)n / sizeof *si; i++)
+			if (si[i].ssi_signo == SIGTERM)
+				w->interrupted = SIGTERM;
+	if (w->run)
+		target_reap(w->run);
+}
+
+int world_open(struct world *w, unsigned got, const char *iso_why, bool want_capture, struct err *reterr)
+{
+	struct err why = {0};
+	const char *tmp = getenv("TMPDIR");
+	sigset_t set;
+
+	*w = (struct world){.got = got, .sigfd = -1};
+	for (size_t i = 0; i < sizeof w->port_locks / sizeof *w->port_locks; i++)
+		w->port_locks[i] = -1;
+	snprintf(w->iso_why, sizeof w->iso_why, "%s", iso_why);
+	/* the parent tells us by SIGTERM; a Ctrl-C of the terminal is the parent's business */
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigdelset(&set, SIGINT);
+	sigdelset(&set, SIGHUP);
+	signal(SIGPIPE, SIG_IGN);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	prctl(PR_SET_TIMERSLACK, 1UL);
+	if (loop_init(&w->loop, reterr) < 0 || diag_open(&w->diag, reterr) < 0)
+		return -1;
+	w->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	w->sig_watch = (struct watch){.fn = signals_ready, .arg = w, .fd = w->sigfd};
+	if (w->sigfd < 0 || loop_add(&w->loop, &w->sig_watch, EPOLLIN) < 0)
+		return err_set(reterr, ERR_HARNESS, errno, "cannot watch signals");
+	w->buf = malloc(RUN_BUF);
+	snprintf(w->tmp, sizeof w->tmp, "%s/drainspec-XXXXXX", tmp && *tmp && strlen(tmp) < 200 ? tmp : "/tmp");
+	if (!mkdtemp(w->tmp))
+		return err_set(reterr, ERR_HARNESS, errno, "cannot make a folder %s", w->tmp);
+	if (want_capture && capture_open(&w->cap, 0, &why) < 0) {
+		w->cap = NULL;
+		err_text(&why, w->cap_why, sizeof w->cap_why);
+	}
+	return 0;
+}
+
+void world_close(struct world *w)
+{
+	if (w->tmp[0])
+		remove_tree(w->tmp);
+	if (w->cap)
+		capture_close(w->cap);
+	free(w->buf);
+	diag_close(w->diag);
+	loop_done(&w->loop);
+	if (w->sigfd >= 0)
+		close(w->sigfd);
+}
