@@ -98,6 +98,9 @@ char *arena_vprintf(struct arena *arena, const char *fmt, va_list ap)
 	char small[256];
 	va_list again;
 
+	if (!fmt)
+		fmt = "";
+
 	va_copy(again, ap);
 	int n = vsnprintf(small, sizeof small, fmt, ap);
 

@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "event/event.h"
 #include "judge/judge.h"
-#include "report/report.h"
 #include "report/version.h"
 
 struct rejudge {
@@ -100,27 +100,19 @@ static int judge_below(struct rejudge *j, const char *dir, int depth)
 	return rc;
 }
 
-static int report_all(struct rejudge *j, const char *dir)
+static int report_judged(struct rejudge *j, const char *dir)
 {
-	struct format_request text = {.name = "text"};
-	const struct format_request *rq = j->settings.n_formats ? j->settings.formats : &text;
-	size_t n = j->settings.n_formats ? j->settings.n_formats : 1;
 	struct report_env env = {.command = arena_printf(j->arena, "judge %s", dir), .out_dir = dir,
 		.color = isatty(1) && !getenv("NO_COLOR"), .strict = j->settings.strict, .planned = j->n,
 		.version = DRAINSPEC_VERSION, .started = clock_now()};
-	struct err err = {0};
+	struct output output = {0};
+	int rc = output_open(&output, &j->settings, &env);
 
-	for (size_t i = 0; i < n; i++) {
-		struct report *r;
-
-		if (report_open(&rq[i], &env, &r, &err) < 0)
-			return cli_fail(&err);
-		for (size_t k = 1; k <= j->n; k++)
-			report_add(r, j->v, k, &err);
-		if (report_close(r, j->v, j->n, false, &err) < 0)
-			return cli_fail(&err);
-	}
-	return report_exit_status(j->v, j->n, j->settings.strict);
+	if (rc)
+		return rc;
+	for (size_t k = 1; k <= j->n; k++)
+		output_add(&output, j->v, k);
+	return output_close(&output, j->v, j->n, false, report_exit_status(j->v, j->n, j->settings.strict));
 }
 
 int cmd_judge(int argc, char **argv)
@@ -134,13 +126,15 @@ int cmd_judge(int argc, char **argv)
 		rc = EXIT_USAGE;
 	}
 	if (!rc)
+		rc = output_check(&j.settings);
+	if (!rc)
 		rc = judge_below(&j, words[0], 0);
 	if (!rc && !j.n) {
 		fprintf(stderr, "drainspec: no events.jsonl in or below %s\n", words[0]);
 		rc = EXIT_NOTHING;
 	}
 	if (!rc)
-		rc = report_all(&j, words[0]);
+		rc = report_judged(&j, words[0]);
 	arena_free(j.arena);
 	return rc;
 }

@@ -1,6 +1,7 @@
 /* From scenarios to the exit status: plan all, run all, report as results come. */
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,12 +11,11 @@
 
 #include "base/names.h"
 #include "cli/cli.h"
+#include "cli/output.h"
 #include "plan/plan.h"
-#include "report/report.h"
 #include "report/version.h"
+#include "run/run.h"
 #include "session/session.h"
-
-#define MAX_REPORTS 8
 
 struct suite {
 	struct arena *arena;
@@ -27,11 +27,9 @@ struct suite {
 	size_t n_jobs;
 	struct result *results;
 	size_t n_results;
-	struct report *reports[MAX_REPORTS];
-	size_t n_reports;
+	struct output output;
+	nsec_t started;
 	struct report_env env;
-	struct err report_err;          /* first report that could not be written */
-	bool live_shown;
 };
 
 /* --only and --skip name checks and scenarios alike; each kind goes where it is used. */
@@ -152,54 +150,28 @@ static char *join_command(struct arena *arena, char **argv)
 static int open_reports(struct suite *s, const struct suite_item *items, size_t planned)
 {
 	struct settings *st = &s->settings;
-	struct format_request text = {.name = "text"};
-	size_t n = st->n_formats ? st->n_formats : 1;
-	const struct format_request *rq = st->n_formats ? st->formats : &text;
-	struct err err = {0};
 
 	s->env = (struct report_env){.out_dir = s->out, .strict = st->strict, .version = DRAINSPEC_VERSION,
 		.color = isatty(1) && !getenv("NO_COLOR"), .live = isatty(2) && !getenv("CI"), .planned = planned,
-		.summary_file = getenv("GITHUB_STEP_SUMMARY"), .started = clock_now(), .notes = s->env.notes,
+		.summary_file = getenv("GITHUB_STEP_SUMMARY"), .started = s->started, .notes = s->env.notes,
 		.command = join_command(s->arena, st->command ? st->command : items[0].sc->target.command)};
-	for (size_t i = 0; i < n && i < MAX_REPORTS; i++) {
-		if (report_open(&rq[i], &s->env, &s->reports[i], &err) < 0)
-			return cli_fail(&err);
-		s->n_reports++;
-	}
-	return 0;
-}
-
-static void add_result(struct suite *s, const struct result *res)
-{
-	if (s->live_shown)
-		fputs("\r\033[K", stderr);
-	s->live_shown = false;
-	s->results[s->n_results++] = *res;
-	for (size_t i = 0; i < s->n_reports; i++)
-		if (report_add(s->reports[i], s->results, s->n_results, s->report_err.kind ? NULL : &s->report_err) < 0)
-			continue;
+	return output_open(&s->output, st, &s->env);
 }
 
 static void on_done(void *arg, const struct result *res)
 {
-	add_result(arg, res);
+	struct suite *s = arg;
+
+	s->results[s->n_results++] = *res;
+	output_add(&s->output, s->results, s->n_results);
 }
 
 static void on_tick(void *arg, const char *const *running, size_t finished)
 {
 	struct suite *s = arg;
-	struct buf b = {0};
 
-	if (!s->env.live)
-		return;
-	buf_printf(&b, "\r\033[K%zu of %zu", finished, s->n_jobs);
-	for (; *running && b.n < 90; running++)
-		buf_printf(&b, "%s %s", b.n > 24 ? "," : ": running", *running);
-	if (b.n > 100)
-		b.n = 100;
-	fwrite(b.p, 1, b.n, stderr);
-	buf_free(&b);
-	s->live_shown = true;
+	(void)finished;
+	output_running(&s->output, s->results, s->n_results, running[0]);
 }
 
 static bool wants_isolation(const struct settings *st)
@@ -274,6 +246,9 @@ static int plan_all(struct suite *s, const struct suite_item *items, size_t n, b
 				continue;
 			if (plan_build(sc, &s->settings, s->probe.done ? &s->probe : NULL, s->arena, &plan, &err) < 0)
 				return cli_fail(&err);
+			/* readers of JUnit merge cases of one name */
+			if (repeat > 1)
+				plan->sc->name = arena_printf(s->arena, "%s #%d", sc->name, round + 1);
 			if (dry) {
 				struct buf b = {0};
 
@@ -287,6 +262,13 @@ static int plan_all(struct suite *s, const struct suite_item *items, size_t n, b
 					.why = sc->why, .outcome = SKIP, .skip_reason = plan->skip_reason,
 					.index = (uint32_t)(i + (size_t)round * n)};
 				continue;
+			}
+			if (run_needs_clients(plan) > run_max_clients()) {
+				err_at(&err, sc->at, "scenario '%s' holds %llu sockets open at once (clients, and a gate "
+				       "connection for each gated one); the limit of open files (ulimit -Hn) allows %llu",
+				       sc->name, (unsigned long long)run_needs_clients(plan),
+				       (unsigned long long)run_max_clients());
+				return cli_fail(&err);
 			}
 			s->jobs[s->n_jobs] = (struct job){.plan = plan, .index = (uint32_t)(i + (size_t)round * n),
 				.dir = evidence_dir(s, sc, round, repeat > 1)};
@@ -302,30 +284,19 @@ static int run_and_report(struct suite *s)
 		.isolate = wants_isolation(&s->settings), .done = on_done, .tick = on_tick, .arg = s, .arena = s->arena};
 	size_t skipped = s->n_results;
 	struct err err = {0};
-	int rc = 0;
+	int rc = 0, status;
 
 	s->n_results = 0;
 	for (size_t i = 0; i < skipped; i++)
-		add_result(s, &s->results[i]);
+		on_done(s, &s->results[i]);
 	if (s->n_jobs)
 		rc = session_run(&session, &err);
-	if (s->live_shown)
-		fputs("\r\033[K", stderr);
-	for (size_t i = 0; i < s->n_reports; i++)
-		if (report_close(s->reports[i], s->results, s->n_results, rc != 0,
-				 s->report_err.kind ? NULL : &s->report_err) < 0)
-			continue;
-	if (rc > 0)
-		return 128 + rc;
+	status = rc > 0 ? 128 + rc : rc < 0 ? cli_exit_of(&err) :
+		 report_exit_status(s->results, s->n_results, s->settings.strict);
+	status = output_close(&s->output, s->results, s->n_results, rc != 0, status);
 	if (rc < 0)
-		return cli_fail(&err);
-	rc = report_exit_status(s->results, s->n_results, s->settings.strict);
-	if (s->report_err.kind) {
-		int failed = cli_fail(&s->report_err);
-
-		return rc == EXIT_FAILED ? rc : failed;
-	}
-	return rc;
+		cli_fail(&err);
+	return status;
 }
 
 int suite_run(const struct suite_item *items, size_t n, const struct settings *settings, const char *name, bool probe,
@@ -344,7 +315,11 @@ int suite_run(const struct suite_item *items, size_t n, const struct settings *s
 		fputs("drainspec: no scenario found\n", stderr);
 		return EXIT_NOTHING;
 	}
-	rc = check_names(items, n, s->only_names, "--only");
+	signal(SIGPIPE, SIG_IGN);       /* a reader of our stdout that goes away must not take the targets' reaping with it */
+	s->started = clock_now();
+	rc = output_check(settings);
+	if (!rc)
+		rc = check_names(items, n, s->only_names, "--only");
 	if (!rc)
 		rc = check_names(items, n, s->skip_names, "--skip");
 	if (rc)

@@ -99,7 +99,7 @@ void autopsy_and_kill(struct run *r, const char *why)
 static unsigned survivors(struct run *r, struct proc *v, bool zombies)
 {
 	struct proc all[MAX_LEFT];
-	unsigned n = target_tree(r, all, MAX_LEFT, true), k = 0;
+	unsigned n = target_tree(r, all, MAX_LEFT, false), k = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (all[i].pid != r->pid && (all[i].state == 'Z') == zombies && !all[i].exiting)
@@ -140,9 +140,11 @@ static void holders(struct run *r, const struct proc *v, unsigned n)
 void left_processes(struct run *r)
 {
 	struct proc v[MAX_LEFT];
-	unsigned n = survivors(r, v, false);
+	unsigned all = target_tree(r, v, MAX_LEFT, false);
+	unsigned n = all ? survivors(r, v, false) : 0;
 	nsec_t until = clock_now() + NSEC_PER_SEC;
 
+	r->none_left = !all && !r->alive;
 	if (n) {
 		holders(r, v, n);       /* who holds the port now counts, even if it lets go later */
 		r->t_watch = 0;
@@ -167,11 +169,15 @@ void zombies_look(struct run *r)
 		events_add(r->ev, EV_LEFT_ZOMBIE, -1, v[i].pid, v[i].ppid, arena_strdup(r->arena, v[i].comm));
 }
 
-static void left_files_in(struct run *r, const char *dir, bool ours)
+/* What the target left in a folder that is its own; a folder that has not changed since the last look is not read again. */
+static void left_files_in(struct run *r, const char *dir, struct timespec *changed)
 {
-	DIR *d = opendir(dir);
-	char path[512];
 	struct stat st;
+	char path[512];
+
+	if (stat(dir, &st) == 0 && !memcmp(&st.st_mtim, changed, sizeof *changed))
+		return;
+	DIR *d = opendir(dir);
 
 	for (struct dirent *e; d && (e = readdir(d));) {
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
@@ -182,11 +188,12 @@ static void left_files_in(struct run *r, const char *dir, bool ours)
 		/* folders are caches as often as leaks: not judged, but removed */
 		if (!S_ISDIR(st.st_mode))
 			events_add(r->ev, EV_LEFT_FILE, -1, st.st_size, 0, arena_strdup(r->arena, path));
-		if (ours)
-			remove_tree(path);
+		remove_tree(path);
 	}
 	if (d)
 		closedir(d);
+	if (stat(dir, &st) == 0)
+		*changed = st.st_mtim;
 }
 
 static int try_bind(const struct port *p, bool reuse)
@@ -231,6 +238,17 @@ void rebind(struct run *r)
 	}
 }
 
+/* An access log names the request by its User-Agent. */
+static void log_nonce(struct run *r, const char *line, int stream)
+{
+	const char *ua = strstr(line, "drainspec (");
+	unsigned number;
+	struct conn *c = ua && strlen(ua) > 11 + NONCE_LEN ? conn_by_nonce(r, ua + 11, &number) : NULL;
+
+	if (c)
+		events_add(r->ev, EV_LOG_NONCE, c->index, stream, number, NULL);
+}
+
 static void log_words(struct run *r, struct log_file *lf, int stream)
 {
 	static const char *const bad[] = {
@@ -239,42 +257,32 @@ static void log_words(struct run *r, struct log_file *lf, int stream)
 		"double free or corruption", "Assertion `", "Segmentation fault", "free(): invalid", "malloc(): ",
 		"thread 'main' panicked", "Exception in thread", "UnhandledPromiseRejection", "uncaughtException",
 	};
-	char line[512];
-	int fd = open(lf->path, O_RDONLY | O_CLOEXEC);
-	FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
-	int64_t at = 0, total = 0;
+	int64_t at = 0;
+	bool said_bad = false;
 
-	while (f && total < 8 << 20 && fgets(line, sizeof line, f)) {
-		size_t n = strlen(line);
+	/* 8 MiB are enough of any log; a line longer than the buffer is taken in pieces */
+	while (at < 8 << 20) {
+		ssize_t got = pread(lf->fd, r->buf, RUN_BUF - 1, at);
+		char *line = (char *)r->buf, *nl;
 
-		for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-			if (at >= lf->at_signal && strstr(line, bad[i])) {
-				line[strcspn(line, "\n")] = '\0';
-				events_addf(r->ev, EV_LOG_BAD, -1, stream, at, "%s", line);
-				total = 8 << 20;
+		if (got <= 0)
+			return;
+		r->buf[got] = '\0';
+		for (; (nl = memchr(line, '\n', (size_t)((char *)r->buf + got - line))) || line == (char *)r->buf;
+		     line = nl + 1) {
+			if (nl)
+				*nl = '\0';
+			for (size_t i = 0; !said_bad && at >= lf->at_signal && i < sizeof bad / sizeof *bad; i++)
+				if (strstr(line, bad[i])) {
+					said_bad = true;
+					events_addf(r->ev, EV_LOG_BAD, -1, stream, at, "%.400s", line);
+				}
+			log_nonce(r, line, stream);
+			at += nl ? nl + 1 - line : got;
+			if (!nl)
 				break;
-			}
-		const char *ua = strstr(line, "drainspec (");
-
-		if (ua && strlen(ua) > 11 + NONCE_LEN) {
-			char nonce[NONCE_LEN + 1];
-
-			snprintf(nonce, sizeof nonce, "%.*s", NONCE_LEN, ua + 11);
-			struct conn *c = conn_by_nonce(r, nonce);
-
-			for (unsigned k = 0; c && k < c->asked; k++) {
-				char own[NONCE_LEN + 1];
-
-				conn_nonce(r, c, k, own);
-				if (!strcmp(own, nonce))
-					events_add(r->ev, EV_LOG_NONCE, c->index, stream, k, NULL);
-			}
 		}
-		at += (int64_t)n;
-		total += (int64_t)n;
 	}
-	if (f)
-		fclose(f);
 }
 
 static void logs(struct run *r)
@@ -336,7 +344,7 @@ void aftermath(struct run *r)
 	rebind(r);
 	expected_removed(r);
 	if (r->world->got & ISO_SHM)
-		left_files_in(r, "/dev/shm", true);
-	left_files_in(r, r->world->tmp, true);
+		left_files_in(r, "/dev/shm", &r->world->shm_changed);
+	left_files_in(r, r->world->tmp, &r->world->tmp_changed);
 	logs(r);
 }

@@ -236,8 +236,6 @@ void capture_expect(struct capture *cap, int32_t conn, uint32_t client_ip_be, ui
 {
 	if (!cap || !cap->dump)
 		return;
-	if (wire_known(&cap->wire, client_ip_be, client_port, server_port))
-		drain(cap);
 	wire_expect(&cap->wire, conn, client_ip_be, client_port, server_port);
 }
 

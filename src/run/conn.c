@@ -13,35 +13,54 @@
 
 static void conn_ready(struct watch *w, uint32_t events);
 
-/* splitmix64 of seed, connection and request: the same run has the same nonces. */
+#define MIX1 0xBF58476D1CE4E5B9u
+#define MIX2 0x94D049BB133111EBu
+#define UNMIX1 0x96DE1B173F119089u      /* their inverses modulo 2^64 */
+#define UNMIX2 0x319642B2D24D8EC3u
+
+/* splitmix64 of seed, connection and request: the same run has the same nonces. It is a bijection, so that the
+ * connection can be read back from a nonce that reaches the gate or the log. */
+static uint64_t mix(uint64_t z)
+{
+	z = (z ^ (z >> 30)) * MIX1;
+	z = (z ^ (z >> 27)) * MIX2;
+	return z ^ (z >> 31);
+}
+
+static uint64_t unmix(uint64_t z)
+{
+	z = (z ^ (z >> 31) ^ (z >> 62)) * UNMIX2;
+	z = (z ^ (z >> 27) ^ (z >> 54)) * UNMIX1;
+	return z ^ (z >> 30) ^ (z >> 60);
+}
+
 void conn_nonce(const struct run *r, const struct conn *c, unsigned number, char out[NONCE_LEN + 1])
 {
 	static const char hex[] = "0123456789abcdef";
-	uint64_t z = r->world->seed + ((uint64_t)(uint32_t)c->index << 20) + number + 1;
+	uint64_t z = mix(r->world->seed + ((uint64_t)(uint32_t)c->index << 20) + number);
 
-	z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-	z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-	z ^= z >> 31;
 	for (int i = 0; i < NONCE_LEN; i++, z >>= 4)
 		out[i] = hex[z & 15];
 	out[NONCE_LEN] = '\0';
 }
 
-struct conn *conn_by_nonce(struct run *r, const char *nonce)
+struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_number)
 {
-	char own[NONCE_LEN + 1];
+	uint64_t z = 0;
 
-	/* newest first: it is nearly always one of the last */
-	for (uint32_t i = r->n_conns; i-- > 0;) {
-		struct conn *c = r->conns[i];
+	for (int i = NONCE_LEN; i-- > 0;) {
+		int digit = nonce[i] >= '0' && nonce[i] <= '9' ? nonce[i] - '0' :
+			    nonce[i] >= 'a' && nonce[i] <= 'f' ? nonce[i] - 'a' + 10 : -1;
 
-		for (unsigned k = 0; k < c->asked; k++) {
-			conn_nonce(r, c, k, own);
-			if (!memcmp(own, nonce, NONCE_LEN))
-				return c;
-		}
+		if (digit < 0)
+			return NULL;
+		z = z << 4 | (unsigned)digit;
 	}
-	return NULL;
+	z = unmix(z) - r->world->seed;
+	if (z >> 20 >= r->n_conns || (z & 0xfffff) >= r->conns[z >> 20]->asked)
+		return NULL;
+	*ret_number = (unsigned)(z & 0xfffff);
+	return r->conns[z >> 20];
 }
 
 struct conn *conn_by_port(struct run *r, uint16_t src_port)
@@ -159,13 +178,13 @@ static void conn_flush(struct run *r, struct conn *c)
 		c->state = CONN_PARKED;
 }
 
-/* Where the phase stops sending, 0: sends all. */
-static uint32_t phase_cut(enum phase phase, const struct cuts *cuts)
+/* Where the phase stops sending, 0: sends all. With Expect: 100-continue no byte of the body goes before the 100. */
+static uint32_t phase_cut(const struct client_spec *spec, const struct cuts *cuts)
 {
-	if (phase == PHASE_HALF_HEADER)
+	if (spec->phase == PHASE_HALF_HEADER)
 		return (uint32_t)cuts->half_header;
-	if (phase == PHASE_HALF_BODY)
-		return (uint32_t)cuts->half_body;
+	if (spec->phase == PHASE_HALF_BODY)
+		return (uint32_t)(spec->expect_continue ? cuts->head_end : cuts->half_body);
 	return 0;
 }
 
@@ -200,7 +219,7 @@ void conn_ask(struct run *r, struct conn *c)
 			buf_free(&b);
 			return;
 		}
-	c->rest_at = c->asked ? 0 : phase_cut(c->client->spec->phase, &cuts);
+	c->rest_at = c->asked ? 0 : phase_cut(c->client->spec, &cuts);
 	c->withheld = c->rest_at > 0;
 	c->asked = (uint16_t)(c->asked + copies);
 	c->unsent = b.p;
@@ -211,7 +230,8 @@ void conn_ask(struct run *r, struct conn *c)
 	conn_flush(r, c);
 }
 
-void conn_send_rest(struct run *r, struct conn *c)
+/* More of a request of which part was withheld: half of its body (whole false), or all that is left. */
+static void conn_send_more(struct run *r, struct conn *c, bool whole)
 {
 	struct buf b = {0};
 	struct cuts cuts;
@@ -220,11 +240,17 @@ void conn_send_rest(struct run *r, struct conn *c)
 		return;
 	if (conn_render(r, c, c->asked - 1u, &b, &cuts) < 0)
 		return;
-	c->withheld = false;
+	c->withheld = !whole;
 	c->unsent = b.p;
 	c->unsent_at = c->rest_at;
-	c->unsent_n = (uint32_t)b.n;
+	c->unsent_n = (uint32_t)(whole ? b.n : cuts.half_body);
+	c->rest_at = c->unsent_n;
 	conn_flush(r, c);
+}
+
+void conn_send_rest(struct run *r, struct conn *c)
+{
+	conn_send_more(r, c, true);
 }
 
 void conn_start_reading(struct run *r, struct conn *c)
@@ -245,6 +271,7 @@ static void answer_done(struct run *r, struct conn *c)
 		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s", an->status,
 			    an->echo ? " echo-ok" : "");
 	c->answered++;
+	c->client->answers++;
 	c->answering = false;
 	if (c->answered >= c->asked)
 		conn_settle(r, c);
@@ -257,6 +284,7 @@ static void note_progress(struct run *r, struct conn *c)
 	if (c->an.continued && !c->continued) {
 		c->continued = true;
 		events_add(r->ev, EV_CONTINUE_100, c->index, 0, 0, NULL);
+		conn_send_more(r, c, c->client->spec->phase != PHASE_HALF_BODY);
 	}
 	/* interim answers are not the answer: the first byte counts from its status line on */
 	if (c->an.state >= ANSWER_HEAD && !c->first_byte && c->an.bytes) {
@@ -410,7 +438,7 @@ static void conn_learn_source(struct run *r, struct conn *c, const struct port *
 	if (ss.ss_family == AF_INET) {
 		c->src_ip = ((struct sockaddr_in *)&ss)->sin_addr.s_addr;
 		c->src_port = ntohs(((struct sockaddr_in *)&ss)->sin_port);
-	} else {
+	} else if (ss.ss_family == AF_INET6) {
 		c->src_port = ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
 	}
 	if (r->world->cap)
@@ -451,10 +479,12 @@ struct conn *conn_open(struct run *r, struct client *cl)
 		return c;
 	}
 	loop_add(r->loop, &c->w, EPOLLOUT);
-	/* on loopback the handshake is over by now: asking again saves a round through epoll */
-	if (errnum == EINPROGRESS && connect(c->w.fd, (const struct sockaddr *)&port->addr, len) == 0)
-		errnum = 0;
+	/* on loopback the handshake or the RST is here by now: asking again saves a round through epoll */
+	if (errnum == EINPROGRESS)
+		errnum = connect(c->w.fd, (const struct sockaddr *)&port->addr, len) < 0 ? errno : 0;
 	if (!errnum)
 		conn_established(r, c);
+	else if (errnum != EALREADY && errnum != EINPROGRESS)
+		conn_failed(r, c, errnum);
 	return c;
 }

@@ -18,7 +18,10 @@ struct client {                 /* a client_spec made ready to connect */
 	unsigned port;          /* index into run.ports */
 	bool gated;             /* its request goes to the gate: reaching it is the proof */
 	uint32_t opened;        /* connections so far */
+	uint32_t answers;       /* complete ones, of all its connections */
 	bool started;           /* late, loop: its step has run */
+	struct timer pause;     /* loop: `every` */
+	struct conn *paused;    /* by next_pending */
 };
 
 enum conn_state {
@@ -40,7 +43,7 @@ struct conn {
 	uint8_t state;
 	uint16_t asked, answered;               /* requests handed over, answers complete */
 	bool unproven, reading, eof, owed, answering, withheld, first_byte, head_seen;
-	bool gate_hit, bad, connected, continued, read_any, looped;
+	bool gate_hit, bad, connected, continued, read_any, looped, paused;
 	struct answer an;
 	_Alignas(8) char st[];                  /* proto->state_size */
 };
@@ -119,7 +122,7 @@ struct run {
 	/* connections */
 	struct conn **conns;            /* by index - conn_base; grows */
 	uint32_t n_conns, cap_conns;
-	struct conn *pending;
+	struct conn *pending, *pending_last;
 	uint32_t n_pending;
 	uint32_t owed;                  /* answers owed and not yet settled */
 	uint8_t *buf;                   /* shared read buffer */
@@ -144,13 +147,13 @@ struct run {
 	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
 	uint16_t census_no;
 	uint32_t leak_from;             /* first connection of the batch */
-	uint64_t counters0[64];
 	unsigned ask_outstanding;
 	int ready_status;
 	nsec_t look;                    /* when the condition that is pumped for wants to look again */
 	nsec_t t_runaway, t_capture;
 	uint32_t round_first;           /* first connection of this round */
 	bool capturing;
+	bool none_left;                 /* root and all descendants of this generation are gone: looked for and proven */
 	bool watching;                  /* listeners are watched: from the signal to the exit */
 	struct client after_exit[MAX_PORTS];
 	struct client_spec after_exit_spec;
@@ -166,7 +169,7 @@ void conn_start_reading(struct run *r, struct conn *c);         /* STEP_READ */
 void conn_close(struct run *r, struct conn *c, const char *why);/* STEP_CLOSE, end of the round */
 void conn_over(struct run *r, struct conn *c);
 void conn_nonce(const struct run *r, const struct conn *c, unsigned number, char out[NONCE_LEN + 1]);
-struct conn *conn_by_nonce(struct run *r, const char *nonce);
+struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_number);  /* NULL: not ours */
 struct conn *conn_by_port(struct run *r, uint16_t src_port);
 void conn_settle(struct run *r, struct conn *c);                /* its answer came or is lost */
 int conn_tcp_state(const struct conn *c);
@@ -216,6 +219,7 @@ bool actions_pending(const struct run *r);
 /* watch.c */
 void watch_listeners(struct run *r);
 void watch_counters(struct run *r, bool end);
+void watch_wire(struct run *r);                                  /* drains the ring: often, or packets are lost */
 void listen_rows(struct run *r, const char *when);
 
 /* ask.c: one GET, asynchronously; fn gets the status or -errno */

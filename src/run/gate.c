@@ -78,7 +78,8 @@ static void gate_request(struct run *r, struct gate_conn *g, char *head)
 
 	snprintf(line, sizeof line, "%.*s", (int)strcspn(head, "\r\n"), head);
 	header_value(head, "X-Drainspec-Nonce", nonce, sizeof nonce);
-	struct conn *c = strlen(nonce) == NONCE_LEN ? conn_by_nonce(r, nonce) : NULL;
+	unsigned number;
+	struct conn *c = strlen(nonce) == NONCE_LEN ? conn_by_nonce(r, nonce, &number) : NULL;
 
 	memcpy(g->nonce, nonce, NONCE_LEN);
 	g->nonce[strlen(nonce) == NONCE_LEN ? NONCE_LEN : 0] = '\0';

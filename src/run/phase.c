@@ -14,18 +14,20 @@
 
 #define TIMER_PERSIST 4         /* net/ipv4/inet_diag.c: icsk_pending == ICSK_TIME_PROBE0 */
 #define MAX_UNPROVEN 64         /* opened ahead of proof: fewer than the smallest usual backlog (128) */
+#define MAX_FAILED_LOOKS 8
 #define PROVE_EVERY (50 * NSEC_PER_USEC)
 
 int diag_of(struct run *r, const struct conn *c, struct diag_row *row)
 {
-	struct sockaddr_storage local, peer;
-	socklen_t ln = sizeof local, pn = sizeof peer;
+	const struct port *port = &r->ports[c->client->port];
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(c->src_port), .sin_addr.s_addr = c->src_ip};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(c->src_port),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT};
 
-	if (!r->world->diag || c->w.fd < 0 || getsockname(c->w.fd, (struct sockaddr *)&local, &ln) < 0)
+	if (c->w.fd < 0 || !c->src_port)
 		return -ENOENT;
-	if (getpeername(c->w.fd, (struct sockaddr *)&peer, &pn) < 0)
-		peer = r->ports[c->client->port].addr;
-	return diag_conn(r->world->diag, (struct sockaddr *)&peer, (struct sockaddr *)&local, row);
+	return diag_conn(r->world->diag, (const struct sockaddr *)&port->addr,
+			 port->v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4, row);
 }
 
 static bool all_acked(const struct conn *c)
@@ -37,9 +39,11 @@ static bool all_acked(const struct conn *c)
 
 static void unpend(struct run *r, struct conn *c)
 {
-	for (struct conn **p = &r->pending; *p; p = &(*p)->next_pending)
+	for (struct conn **p = &r->pending, *last = NULL; *p; last = *p, p = &(*p)->next_pending)
 		if (*p == c) {
 			*p = c->next_pending;
+			if (r->pending_last == c)
+				r->pending_last = last;
 			c->next_pending = NULL;
 			r->n_pending--;
 			return;
@@ -62,7 +66,11 @@ void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how
 
 void phase_unreachable(struct run *r, struct conn *c, const char *why)
 {
-	if (c->unproven || c->state >= CONN_PROVEN)
+	enum phase phase = c->client->spec->phase;
+
+	/* a late client and a burst have nothing to prove */
+	if (c->unproven || c->state >= CONN_PROVEN || phase == PHASE_LATE || phase == PHASE_LOOP ||
+	    c->client == &r->warmup)
 		return;
 	c->unproven = true;
 	events_add(r->ev, EV_UNPROVEN, c->index, c->client->spec->phase, 0, why);
@@ -208,6 +216,8 @@ bool phase_try_prove(struct run *r, struct conn *c)
 		return false;           /* the gate says it, nothing else does */
 	if (spec->phase == PHASE_IDLE && !c->answered)
 		return false;
+	if (spec->phase == PHASE_HALF_BODY && spec->expect_continue && !c->continued)
+		return false;
 	if (diag_of(r, c, &row) <= 0)
 		return false;
 	switch (spec->phase) {
@@ -218,8 +228,6 @@ bool phase_try_prove(struct run *r, struct conn *c)
 	case PHASE_HALF_HEADER:
 		return prove_read(r, c, &row, 0, "accepted, half of the head was read");
 	case PHASE_HALF_BODY:
-		if (spec->expect_continue && !c->continued)
-			return false;
 		return prove_read(r, c, &row, 0, c->continued ? "100 Continue, and what was sent was read" :
 				  "accepted, half of the body was read");
 	case PHASE_WAITING:
@@ -253,21 +261,33 @@ static void pend(struct run *r, struct conn *c)
 {
 	if (c->state == CONN_PROVEN || c->state == CONN_OVER || c->unproven)
 		return;
-	c->next_pending = r->pending;
-	r->pending = c;
+	if (r->pending)
+		r->pending_last->next_pending = c;
+	else
+		r->pending = c;
+	r->pending_last = c;
 	r->n_pending++;
 }
 
 static void prove_pending(struct run *r)
 {
 	nsec_t now = clock_now();
+	unsigned failed = 0;
 
 	r->look = r->t_prove;
 	if (now < r->t_prove)
 		return;
-	for (struct conn *c = r->pending, *next; c; c = next) {
+	/* servers take connections in order: when the oldest few are not there yet, the rest is not worth a look each */
+	for (struct conn *c = r->pending, *next; c && failed < MAX_FAILED_LOOKS; c = next) {
 		next = c->next_pending;
-		phase_try_prove(r, c);
+		failed += !phase_try_prove(r, c);
+	}
+	/* the next look starts behind those that hold the others up */
+	for (; failed == MAX_FAILED_LOOKS && failed < r->n_pending && failed; failed--) {
+		struct conn *c = r->pending;
+
+		unpend(r, c);
+		pend(r, c);
 	}
 	r->look = r->t_prove = clock_now() + PROVE_EVERY;
 }
@@ -349,9 +369,8 @@ static int arm_pass(struct run *r, int pass, nsec_t deadline)
 
 static bool loops_answered(struct run *r)
 {
-	for (uint32_t i = r->round_first; i < r->n_conns; i++)
-		if (r->conns[i]->client->spec->phase == PHASE_LOOP && r->conns[i]->state != CONN_OVER &&
-		    !r->conns[i]->answered)
+	for (unsigned i = 0; i < r->n_clients; i++)
+		if (r->clients[i].spec->phase == PHASE_LOOP && !r->clients[i].answers)
 			return !r->alive;
 	return true;
 }
@@ -469,13 +488,13 @@ int leak_batches(struct run *r)
 	return 0;
 }
 
-/* Next turn of a loop client whose connection ended or was answered: ask again on it, or open the next. */
-void phase_loop_step(struct run *r, struct conn *c)
+static void loop_turn(struct run *r, struct conn *c)
 {
 	struct client *cl = c->client;
 	uint32_t most = cl->spec->requests ? cl->spec->requests : 20000;
-	bool over = (r->t_signal && clock_now() > r->t_signal + cl->spec->lasts) || !c->connected ||
-		    cl->opened + c->asked >= most;
+	/* refused ends a burst; a visitor that comes again and again (`every`) counts its refusals */
+	bool over = (r->t_signal && clock_now() > r->t_signal + cl->spec->lasts) ||
+		    (!c->connected && !cl->spec->every) || cl->opened + c->asked >= most;
 
 	if (c->looped)
 		return;
@@ -488,4 +507,39 @@ void phase_loop_step(struct run *r, struct conn *c)
 		conn_close(r, c, over ? "the burst is over" : "one request each");
 	if (!over)
 		conn_open(r, cl);
+}
+
+static void loop_resume(struct timer *t)
+{
+	struct client *cl = t->arg;
+	struct conn *c = cl->paused;
+
+	cl->paused = NULL;
+	for (struct conn *next; c; c = next) {
+		next = c->next_pending;
+		c->next_pending = NULL;
+		c->paused = false;
+		loop_turn(c->w.arg, c);
+	}
+}
+
+/* Next turn of a loop client whose connection ended or was answered: ask again on it, or open the next; after its pause if
+ * it has one. */
+void phase_loop_step(struct run *r, struct conn *c)
+{
+	struct client *cl = c->client;
+
+	if (!cl->spec->every || c->looped) {
+		loop_turn(r, c);
+		return;
+	}
+	if (c->paused)
+		return;
+	c->paused = true;
+	c->next_pending = cl->paused;
+	cl->paused = c;
+	if (!c->next_pending) {
+		cl->pause = (struct timer){.fn = loop_resume, .arg = cl, .at = NSEC_NEVER};
+		timer_set(r->loop, &cl->pause, clock_now() + cl->spec->every);
+	}
 }

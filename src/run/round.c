@@ -32,7 +32,8 @@ static void watch_log(struct run *r)
 	char line[1024];
 	int stream;
 
-	if (!r->log_activity || r->inotify_watch.fd < 0)
+	/* until it is ready the log is read for that */
+	if (!r->log_activity || r->inotify_watch.fd < 0 || !r->t_on[ON_READY])
 		return;
 	r->log_activity = false;
 	for (unsigned i = 0; i < r->n_actions; i++)
@@ -54,8 +55,8 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 		nsec_t now = clock_now();
 
 		watch_runaway(r, now);
-		if (r->world->cap && now >= r->t_capture) {
-			capture_poll(r->world->cap);
+		if (now >= r->t_capture) {
+			watch_wire(r);
 			r->t_capture = now + NSEC_PER_MSEC;
 		}
 		r->look = NSEC_NEVER;
@@ -126,7 +127,7 @@ void round_reset(struct run *r, const char *label)
 	r->round_first = r->n_conns;
 	r->t_all_asleep = 0;
 	for (unsigned i = 0; i < r->n_clients; i++) {
-		r->clients[i].opened = 0;
+		r->clients[i].opened = r->clients[i].answers = 0;
 		r->clients[i].started = false;
 	}
 	events_add(r->ev, EV_ROUND, -1, r->ev->round, 0, label);
@@ -136,8 +137,16 @@ void round_reset(struct run *r, const char *label)
 void round_end(struct run *r)
 {
 	r->watching = false;
-	for (uint32_t i = r->round_first; i < r->n_conns; i++)
+	for (unsigned i = 0; i < r->n_clients; i++)
+		if (r->clients[i].paused) {
+			timer_clear(r->loop, &r->clients[i].pause);
+			r->clients[i].paused = NULL;
+		}
+	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
 		conn_close(r, r->conns[i], "end of the round");
+		if (i % 256 == 0)
+			watch_wire(r);
+	}
 	if (r->pid)
 		target_kill_all(r);
 	if (r->pidfd >= 0)

@@ -23,20 +23,30 @@ struct world {
 	struct watch sig_watch;
 	int interrupted;        /* signal number that told the worker to stop, 0: none */
 	char tmp[256];          /* TMPDIR of the targets, made by world_open, removed by world_close */
+	struct timespec tmp_changed, shm_changed;       /* their mtime when they were last looked through */
 	unsigned next_port;
+	unsigned nofile;        /* soft RLIMIT_NOFILE as we found it: the targets get that one */
 	int port_locks[8];      /* host namespace: locks that hold the chosen ports, -1 */
 	struct run *run;        /* the run in progress, NULL */
 	uint8_t *buf;           /* RUN_BUF bytes that runs share */
 	uint64_t seed;
+	uint64_t counters[16];  /* of the namespace, at the end of the last run */
+	bool counted;
 };
 
-/* In the worker, after iso_fork(): block signals, open sock_diag and capture. 0 or -1 (only if nothing can work at all). */
-int world_open(struct world *w, unsigned got, const char *iso_why, bool want_capture, struct err *reterr);
+/* In the worker, after iso_fork(): block signals, open sock_diag and capture (ring_bytes 0: 8 MiB). 0 or -1 (only if nothing can work at all). */
+int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring_bytes, struct err *reterr);
 void world_close(struct world *w);
+
+/* How many client connections a plan may hold open at once in this process (RLIMIT_NOFILE less what we need). */
+uint64_t run_max_clients(void);
+/* The largest number that it does hold open: clients, and their gate connections, which are ours as well. */
+uint64_t run_needs_clients(const struct plan *plan);
 
 /* Run the plan; evidence goes to the folder dir (made if missing). ev is initialised by the caller and stays readable.
  * 0: ran (whatever the target did); -1: the harness or the target's start failed, *reterr says how; the events up to there,
- * closed by BROKEN or INTERRUPTED and END, are in ev and in the file. Nothing of the target is alive afterwards. */
+ * closed by BROKEN or INTERRUPTED and END, are in ev and in the file. 1: this cannot be run here (*reterr says why): SKIP.
+ * Nothing of the target is alive afterwards. */
 int run_scenario(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct err *reterr);
 
 /* Launch the plan's target once, wait until it is ready, learn its protocol with one harmless request, kill it. */

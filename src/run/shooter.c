@@ -183,9 +183,28 @@ static int send_to(struct run *r, const struct signal_spec *s, char *whom, size_
 	return -EINVAL;
 }
 
+/* The server's end of what is not parked in a proven phase: a burst's connections, and those that were not accepted. */
+static void peer_states(struct run *r)
+{
+	struct diag_row row;
+
+	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
+		struct conn *c = r->conns[i];
+		enum phase phase = c->client->spec->phase;
+
+		if (c->state == CONN_OVER || (phase != PHASE_LOOP && phase != PHASE_BACKLOG && !c->unproven))
+			continue;
+		row = (struct diag_row){0};
+		if (diag_of(r, c, &row) > 0)
+			events_addf(r->ev, EV_PEER_STATE, c->index, row.state, row.rqueue, "inode %u wqueue %u timer %u",
+				    row.inode, row.wqueue, row.timer);
+	}
+}
+
 /* What only the last moment before a signal can show: the accept queues, and what the wire has acknowledged. */
 static void before_first_signal(struct run *r)
 {
+	peer_states(r);
 	listen_rows(r, "signal");
 	for (int i = 0; i < 2; i++) {
 		struct stat st;
@@ -260,6 +279,8 @@ static void step_do(struct run *r, struct action *a)
 	for (uint32_t i = 0; i < n; i++) {
 		struct conn *c = r->conns[i];
 
+		if (i % 256 == 0)
+			watch_wire(r);
 		if (c->client == &r->warmup || !step_wants(st, c))
 			continue;
 		if (st->what == STEP_FINISH)

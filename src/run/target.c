@@ -195,7 +195,7 @@ void target_kill_all(struct run *r)
 {
 	struct proc v[MAX_TREE];
 
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 1000 && !r->none_left; i++) {
 		unsigned n = target_tree(r, v, MAX_TREE, false);
 
 		if (r->world->got & ISO_PID)
@@ -218,16 +218,16 @@ void target_kill_all(struct run *r)
 	}
 }
 
+/* One descriptor for both: the target appends to it, we read at our own offsets. */
 static int open_log(struct run *r, struct log_file *lf, const char *name)
 {
+	if (lf->fd >= 0)
+		return 0;               /* the restart goes on in the same files */
 	snprintf(lf->path, sizeof lf->path, "%s/%s", r->dir, name);
-	int fd = open(lf->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (r->generation ? 0 : O_TRUNC), 0644);
-
-	if (fd < 0)
-		return err_set(r->err, ERR_HARNESS, errno, "cannot write %s", lf->path);
+	lf->fd = open(lf->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_TRUNC, 0644);
 	if (lf->fd < 0)
-		lf->fd = open(lf->path, O_RDONLY | O_CLOEXEC);
-	return fd;
+		return err_set(r->err, ERR_HARNESS, errno, "cannot write %s", lf->path);
+	return 0;
 }
 
 void target_files(struct run *r, bool close_them)
@@ -305,19 +305,14 @@ const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, u
 {
 	struct stat st;
 	char tail[4096];
-	int fd = open(lf->path, O_RDONLY | O_CLOEXEC);
 
 	*ret_bytes = 0;
-	if (fd < 0 || fstat(fd, &st) < 0 || !st.st_size) {
-		if (fd >= 0)
-			close(fd);
+	if (lf->fd < 0 || fstat(lf->fd, &st) < 0 || !st.st_size)
 		return "";
-	}
 	*ret_bytes = (uint64_t)st.st_size;
 	off_t from = st.st_size > (off_t)sizeof tail - 1 ? st.st_size - (off_t)sizeof tail + 1 : 0;
-	ssize_t n = pread(fd, tail, sizeof tail - 1, from);
+	ssize_t n = pread(lf->fd, tail, sizeof tail - 1, from);
 
-	close(fd);
 	if (n <= 0)
 		return "";
 	tail[n] = '\0';
@@ -381,34 +376,22 @@ int target_start(struct run *r, const char *label)
 {
 	struct launched l;
 	char notify[96] = "";
-	int out, err, slave, rc;
+	int slave, rc;
 
 	if (r->sc->target.ready == READY_NOTIFY && notify_open(r, notify, sizeof notify) < 0)
 		return -1;
-	out = open_log(r, &r->logs[0], "stdout.log");
-	if (out < 0)
+	if (open_log(r, &r->logs[0], "stdout.log") < 0 || open_log(r, &r->logs[1], "stderr.log") < 0 ||
+	    open_tty(r, &slave) < 0 || env_build(r, notify) < 0)
 		return -1;
-	err = open_log(r, &r->logs[1], "stderr.log");
-	if (err < 0) {
-		close(out);
-		return -1;
-	}
-	if (open_tty(r, &slave) < 0 || env_build(r, notify) < 0) {
-		close(out);
-		close(err);
-		return -1;
-	}
 	bool container = r->sc->target.isolate == ISOLATE_CONTAINER;
 	struct launch spec = {.argv = r->argv, .envp = r->envp, .cwd = r->sc->target.cwd, .stdin_fd = -1,
-		.stdout_fd = out, .stderr_fd = err, .tty_fd = slave, .new_pidns = container,
-		.die_with_parent = true};
+		.stdout_fd = r->logs[0].fd, .stderr_fd = r->logs[1].fd, .tty_fd = slave, .new_pidns = container,
+		.die_with_parent = true, .nofile = r->world->nofile};
 
 	events_add(r->ev, EV_LAUNCH, r->generation, 0, r->generation, label);
 	uint32_t at = (uint32_t)r->ev->n;
 
 	rc = launch(&spec, &l, r->err);
-	close(out);
-	close(err);
 	if (slave >= 0)
 		close(slave);
 	if (rc < 0)
@@ -421,6 +404,8 @@ int target_start(struct run *r, const char *label)
 	r->alive = true;
 	r->reaped = false;
 	r->t_launch = l.t_exec;
+	r->t_runaway = l.t_exec + 50 * NSEC_PER_MSEC;
+	r->none_left = false;
 	r->pid_watch = (struct watch){.fn = pid_ready, .arg = r, .fd = l.pidfd};
 	loop_add(r->loop, &r->pid_watch, EPOLLIN);
 	watch_logs(r);
@@ -432,15 +417,19 @@ int target_start(struct run *r, const char *label)
 static bool own_listener(struct run *r, struct port *p, const struct diag_row *row)
 {
 	struct proc v[MAX_TREE];
-	pid_t pids[MAX_TREE];
+	pid_t pids[MAX_TREE] = {r->pid};
 	struct holder h[4];
 	char text[INET6_ADDRSTRLEN];
-	unsigned n = target_tree(r, v, MAX_TREE, false);
+	int found = census_socket_holders(pids, 1, row->inode, h, 4);
 
-	for (unsigned i = 0; i < n; i++)
-		pids[i] = v[i].pid;
-	int found = census_socket_holders(pids, n, row->inode, h, 4);
+	/* not the root itself: any of its descendants */
+	if (found <= 0) {
+		unsigned n = target_tree(r, v, MAX_TREE, false);
 
+		for (unsigned i = 0; i < n; i++)
+			pids[i] = v[i].pid;
+		found = census_socket_holders(pids, n, row->inode, h, 4);
+	}
 	inet_ntop(row->family, &row->src, text, sizeof text);
 	if (found > 0) {
 		events_addf(r->ev, EV_LISTEN, (int32_t)(p - r->ports), p->number, row->inode,
@@ -617,6 +606,7 @@ int target_await_ready(struct run *r)
 	if (by != READY_LISTENING && by != READY_STARTED &&
 	    (!pump(r, ready_cond(r), deadline) || !r->alive))
 		return r->world->interrupted ? -1 : not_ready(r, awaited[by]);
+	r->log_activity = true;         /* what was said while nobody listened for it */
 	events_add(r->ev, EV_READY, -1, r->generation, 0, awaited[by]);
 	actions_event(r, ON_READY, clock_now());
 	return 0;

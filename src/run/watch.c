@@ -8,6 +8,13 @@
 #include <unistd.h>
 
 #include "run/engine.h"
+#include "target/iso.h"
+
+void watch_wire(struct run *r)
+{
+	if (r->world->cap)
+		capture_poll(r->world->cap);
+}
 
 void listen_rows(struct run *r, const char *when)
 {
@@ -76,55 +83,74 @@ static const char *const counters[] = {
 	"TcpExt.TCPTimeouts", "TcpExt.TCPRetransFail", "Tcp.OutRsts", "Tcp.EstabResets", "Tcp.AttemptFails",
 };
 #define N_COUNTERS (sizeof counters / sizeof *counters)
+_Static_assert(N_COUNTERS <= sizeof((struct world *)0)->counters / sizeof(uint64_t), "world.counters is too short");
 
-static size_t word_at(const char *line, size_t k, char *out, size_t n)
+/* Both files are pairs of lines, "Prefix: Name Name ..." and "Prefix: value value ...": walk them side by side. */
+static const char *next_word(const char *p, size_t *ret_n)
 {
-	while (k-- && *line) {
-		line += strcspn(line, " \n");
-		line += *line == ' ';
-	}
-	size_t len = strcspn(line, " \n");
+	while (*p == ' ')
+		p++;
+	const char *end = p;
 
-	snprintf(out, n, "%.*s", (int)len, line);
-	return len;
+	while (*end && *end != ' ' && *end != '\n')
+		end++;
+	*ret_n = (size_t)(end - p);
+	return p;
 }
 
-/* Both files are pairs of lines: "Prefix: Name Name ..." and "Prefix: value value ...". */
+static void read_pair(const char *names, const char *values, uint64_t *out)
+{
+	size_t prefix, n, v;
+	const char *first = next_word(names, &prefix);
+
+	names = first + prefix;
+	values = next_word(values, &v) + v;
+	for (;;) {
+		names = next_word(names, &n);
+		values = next_word(values, &v);
+		if (!n || !v)
+			return;
+		for (size_t i = 0; i < N_COUNTERS; i++) {
+			const char *c = counters[i];
+
+			/* "TcpExt:" against "TcpExt.", then the name itself */
+			if (c[prefix] == names[0] && c[prefix - 1] == '.' && !memcmp(c, first, prefix - 1) &&
+			    !memcmp(c + prefix, names, n) && !c[prefix + n])
+				out[i] = strtoull(values, NULL, 10);
+		}
+		names += n;
+		values += v;
+	}
+}
+
 static void read_counters(int fd, uint64_t *out)
 {
 	static char text[32 * 1024];
 	ssize_t n = pread(fd, text, sizeof text - 1, 0);
-	char want[64], word[64];
 
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	for (size_t i = 0; i < N_COUNTERS; i++) {
-		size_t prefix = strcspn(counters[i], ".");
+	for (char *names = text; *names;) {
+		char *values = strchr(names, '\n');
+		char *end = values ? strchr(values + 1, '\n') : NULL;
 
-		snprintf(want, sizeof want, "%.*s:", (int)prefix, counters[i]);
-		char *names = text;
-
-		if (strncmp(text, want, prefix + 1)) {
-			names = strstr(text, want);
-			while (names && names[-1] != '\n')
-				names = strstr(names + 1, want);
-		}
-		char *values = names ? strchr(names, '\n') : NULL;
-
-		for (size_t k = 1; values && word_at(names, k, word, sizeof word); k++)
-			if (!strcmp(word, counters[i] + prefix + 1)) {
-				word_at(values + 1, k, word, sizeof word);
-				out[i] = strtoull(word, NULL, 10);
-				break;
-			}
+		if (!end)
+			return;
+		if (!strncmp(names, "TcpExt:", 7) || !strncmp(names, "Tcp:", 4))
+			read_pair(names, values + 1, out);
+		names = end + 1;
 	}
 }
 
+/* What happened between two scenarios of a worker is nobody's: the end of one is the start of the next. */
 void watch_counters(struct run *r, bool end)
 {
-	uint64_t now[64] = {0};
+	struct world *w = r->world;
+	uint64_t now[N_COUNTERS] = {0};
 
+	if (!end && w->counted && w->got & ISO_NET)
+		return;
 	for (int i = 0; i < 2; i++) {
 		int fd = open(i ? "/proc/self/net/snmp" : "/proc/self/net/netstat", O_RDONLY | O_CLOEXEC);
 
@@ -134,7 +160,8 @@ void watch_counters(struct run *r, bool end)
 		close(fd);
 	}
 	for (size_t i = 0; end && i < N_COUNTERS; i++)
-		if (now[i] != r->counters0[i])
-			events_add(r->ev, EV_COUNTER, -1, (int64_t)(now[i] - r->counters0[i]), 0, counters[i]);
-	memcpy(r->counters0, now, sizeof now);
+		if (now[i] != w->counters[i])
+			events_add(r->ev, EV_COUNTER, -1, (int64_t)(now[i] - w->counters[i]), 0, counters[i]);
+	memcpy(w->counters, now, sizeof now);
+	w->counted = true;
 }

@@ -35,17 +35,27 @@ static uint32_t bucket(const struct wire *w, uint32_t ip, uint16_t cport, uint16
 	return (uint32_t)(key * UINT64_C(0x9E3779B97F4A7C15) >> 32) & w->mask;
 }
 
-static struct wire_conn *find(const struct wire *w, uint32_t ip, uint16_t cport, uint16_t sport)
+/* The connection that a packet of this address pair belongs to. A pair that is announced again waits for the next SYN:
+ * until then packets are the connection's before, however late they are drained. */
+static struct wire_conn *find(const struct wire *w, uint32_t ip, uint16_t cport, uint16_t sport, const uint32_t *syn)
 {
+	struct wire_conn *waiting = NULL;       /* the oldest of them, for the chain goes from new to old */
+
 	if (!w->n)
 		return NULL;
 	for (uint32_t i = w->heads[bucket(w, ip, cport, sport)]; i; i = w->v[i - 1].next) {
 		struct wire_conn *c = &w->v[i - 1];
 
-		if (c->ip == ip && c->cport == cport && c->sport == sport)
+		if (c->ip != ip || c->cport != cport || c->sport != sport)
+			continue;
+		if (!(c->seen & SEEN_SYN))
+			waiting = c;
+		else if (!syn || !waiting || c->c_next == *syn + 1)     /* that one is sent again */
 			return c;
+		else
+			break;
 	}
-	return NULL;
+	return waiting;
 }
 
 static void *must(void *p)
@@ -108,11 +118,6 @@ void wire_expect(struct wire *w, int32_t conn, uint32_t client_ip, uint16_t clie
 		.conn = conn, .ip = client_ip, .cport = client_port, .sport = server_port, .next = *head,
 	};
 	*head = ++w->n;
-}
-
-bool wire_known(const struct wire *w, uint32_t client_ip, uint16_t client_port, uint16_t server_port)
-{
-	return find(w, client_ip, client_port, server_port);
 }
 
 /* Signed distance of two raw sequence numbers (RFC 9293 3.4). */
@@ -239,13 +244,14 @@ static void from_server(struct wire *w, struct wire_conn *c, const struct packet
 
 void wire_packet(struct wire *w, const struct packet *pk, nsec_t t, uint32_t frame)
 {
-	struct wire_conn *c = find(w, pk->src, pk->sport, pk->dport);
+	bool syn = (pk->flags & (PK_SYN | PK_ACK)) == PK_SYN;
+	struct wire_conn *c = find(w, pk->src, pk->sport, pk->dport, syn ? &pk->seq : NULL);
 
 	if (c) {
 		from_client(w, c, pk, t, frame);
 		return;
 	}
-	c = find(w, pk->dst, pk->dport, pk->sport);
+	c = find(w, pk->dst, pk->dport, pk->sport, NULL);
 	if (c)
 		from_server(w, c, pk, t, frame);
 	else if (answers_syn(pk) && wire_port(w, pk->sport))

@@ -10,7 +10,7 @@
 enum { PK_FIN = 1, PK_SYN = 2, PK_RST = 4, PK_ACK = 16 };
 
 struct packet {
-	uint32_t src, dst;      /* IPv4 address, or the last four bytes of an IPv6 address; network order */
+	uint32_t src, dst;      /* IPv4 addresses in network order; 0 of IPv6: a loopback has but ::1 */
 	uint32_t seq, ack;      /* host order, as the ports */
 	uint16_t sport, dport;
 	uint16_t win;
@@ -40,8 +40,6 @@ void wire_begin(struct wire *w, const uint16_t *ports, unsigned n_ports, struct 
 void wire_free(struct wire *w);
 bool wire_port(const struct wire *w, uint16_t port);
 void wire_expect(struct wire *w, int32_t conn, uint32_t client_ip, uint16_t client_port, uint16_t server_port);
-/* Is this address pair announced already? Then packets of the older connection must be drained first. */
-bool wire_known(const struct wire *w, uint32_t client_ip, uint16_t client_port, uint16_t server_port);
 /* Take one packet that stands in wire.pcap as frame; t is its time on CLOCK_MONOTONIC. */
 void wire_packet(struct wire *w, const struct packet *pk, nsec_t t, uint32_t frame);
 /* W_ACKED of every connection that is not over, at time t. */

@@ -37,7 +37,7 @@ static bool parse_ip4(const uint8_t *p, size_t n, size_t wire_len, struct packet
 	return true;
 }
 
-static bool parse_ip6(const uint8_t *p, size_t n, size_t wire_len, struct packet *ret, struct segment *seg)
+static bool parse_ip6(const uint8_t *p, size_t n, size_t wire_len, struct segment *seg)
 {
 	if (n < 54 || p[14] >> 4 != 6)
 		return false;
@@ -57,8 +57,6 @@ static bool parse_ip6(const uint8_t *p, size_t n, size_t wire_len, struct packet
 		at += skip;
 		len -= skip;
 	}
-	memcpy(&ret->src, p + 34, 4);
-	memcpy(&ret->dst, p + 50, 4);
 	*seg = (struct segment){.at = at, .len = len, .proto = proto};
 	return true;
 }
@@ -104,7 +102,7 @@ bool packet_parse(const uint8_t *p, size_t n, size_t wire_len, struct packet *re
 	uint16_t type = be16(p + 12);
 
 	if (!(type == 0x0800 ? parse_ip4(p, n, wire_len, ret, &seg) :
-	      type == 0x86DD && parse_ip6(p, n, wire_len, ret, &seg)))
+	      type == 0x86DD && parse_ip6(p, n, wire_len, &seg)))
 		return false;
 	if (!(seg.proto == 6 ? parse_tcp(p, n, seg, ret) : seg.proto == 17 && parse_udp(p, n, seg, ret)))
 		return false;

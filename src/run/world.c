@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -25,10 +26,31 @@ static void signals_ready(struct watch *watch, uint32_t events)
 		target_reap(w->run);
 }
 
-int world_open(struct world *w, unsigned got, const char *iso_why, bool want_capture, struct err *reterr)
+uint64_t run_max_clients(void)
+{
+	struct rlimit lim = {1024, 1024};
+
+	getrlimit(RLIMIT_NOFILE, &lim);
+	return lim.rlim_max > 64 ? lim.rlim_max - 64 : 0;
+}
+
+uint64_t run_needs_clients(const struct plan *plan)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < plan->sc->n_clients; i++) {
+		const struct client_spec *s = &plan->sc->clients[i];
+
+		n += s->count * (s->request && plan_gated(s->request) ? 2u : 1u);
+	}
+	return n;
+}
+
+int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring_bytes, struct err *reterr)
 {
 	struct err why = {0};
 	const char *tmp = getenv("TMPDIR");
+	struct rlimit lim;
 	sigset_t set;
 
 	*w = (struct world){.got = got, .sigfd = -1};
@@ -44,6 +66,10 @@ int world_open(struct world *w, unsigned got, const char *iso_why, bool want_cap
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	sigdelset(&set, SIGINT);
 	sigdelset(&set, SIGHUP);
+	getrlimit(RLIMIT_NOFILE, &lim);
+	w->nofile = (unsigned)lim.rlim_cur;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
 	signal(SIGPIPE, SIG_IGN);
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	prctl(PR_SET_TIMERSLACK, 1UL);
@@ -57,7 +83,7 @@ int world_open(struct world *w, unsigned got, const char *iso_why, bool want_cap
 	snprintf(w->tmp, sizeof w->tmp, "%s/drainspec-XXXXXX", tmp && *tmp && strlen(tmp) < 200 ? tmp : "/tmp");
 	if (!mkdtemp(w->tmp))
 		return err_set(reterr, ERR_HARNESS, errno, "cannot make a folder %s", w->tmp);
-	if (want_capture && capture_open(&w->cap, 0, &why) < 0) {
+	if (capture_open(&w->cap, ring_bytes, &why) < 0) {
 		w->cap = NULL;
 		err_text(&why, w->cap_why, sizeof w->cap_why);
 	}

@@ -30,7 +30,7 @@ enum trigger_on {
 	ON_LAUNCH,              /* exec was called */
 	ON_LISTENING,           /* the LISTEN row appeared */
 	ON_READY,
-	ON_SIGNAL,              /* the first signal was sent */
+	ON_SIGNAL,              /* a signal was sent: see struct trigger */
 	ON_LISTENER_CLOSED,     /* the LISTEN row is gone */
 	ON_LAST_BYTE,           /* every answer owed has arrived or is lost */
 	ON_LOG,                 /* a line of the target's output matches regex */
@@ -39,7 +39,8 @@ enum trigger_on {
 enum ready_by { READY_LISTENING, READY_HTTP, READY_LOG, READY_NOTIFY, READY_STARTED };
 enum step_do { STEP_RELEASE_GATE, STEP_FINISH, STEP_READ, STEP_CLOSE, STEP_CONNECT };
 
-/* When something happens: the event, then `after`; `at_latest` after the previous thing it fires anyway. */
+/* When something happens: the event, then `after`; `at_latest` after the last signal it fires anyway. ON_SIGNAL is, for a
+ * signal, the one before it; for a step, the first. */
 struct trigger {
 	enum trigger_on on;
 	const char *regex;      /* ON_LOG: POSIX extended */

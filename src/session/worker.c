@@ -55,7 +55,10 @@ static void make_result(const struct session *s, const struct job *job, const st
 	res->why = plan->sc->why;
 	res->evidence = job->dir;
 	res->index = job->index;
-	if (rc < 0) {
+	if (rc > 0) {
+		res->outcome = SKIP;
+		res->skip_reason = arena_strdup(arena, err->what);
+	} else if (rc < 0) {
 		res->broken = arena_strdup(arena, err_text(err, text, sizeof text));
 		if (res->outcome != FAIL)
 			res->outcome = BROKEN;
@@ -96,7 +99,7 @@ struct probe_message {
 	struct err err;
 	bool http, keepalive, done;
 	char protocol[32];
-	char note[256];
+	char note[600];
 };
 
 static int run_probe_job(const struct session *s, struct world *w, int fd)
@@ -120,6 +123,16 @@ static int run_probe_job(const struct session *s, struct world *w, int fd)
 	return rc;
 }
 
+/* Thousands of connections that end at once are a burst of packets: 32 MiB hold some 60,000 of them. */
+static unsigned ring_for(const struct session *s)
+{
+	uint64_t most = 0;
+
+	for (size_t i = 0; i < s->n_jobs; i++)
+		most = run_needs_clients(s->jobs[i].plan) > most ? run_needs_clients(s->jobs[i].plan) : most;
+	return most > 1000 ? 32u << 20 : 0;
+}
+
 static void worker_main(const struct session *s, int fd, unsigned got, const char *why)
 {
 	struct world w;
@@ -127,7 +140,7 @@ static void worker_main(const struct session *s, int fd, unsigned got, const cha
 	uint32_t index;
 
 	prctl(PR_SET_NAME, "drainspec-work");
-	if (world_open(&w, got, why, true, &err) < 0) {
+	if (world_open(&w, got, why, ring_for(s), &err) < 0) {
 		fprintf(stderr, "drainspec: worker: %s\n", err.what);
 		_exit(3);
 	}

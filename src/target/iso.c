@@ -113,7 +113,8 @@ pid_t iso_fork(unsigned want, unsigned *ret_got, char *why, unsigned long n, str
 		pid_t pid = fork_into(rungs[i].flags);
 
 		if (pid == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			/* PID 1 of a namespace takes all with it; elsewhere we must end our children ourselves */
+			prctl(PR_SET_PDEATHSIG, rungs[i].bits & ISO_PID ? SIGKILL : SIGTERM);
 			/* in a PID namespace our parent is always 0 */
 			if (!(rungs[i].bits & ISO_PID) && getppid() != parent)
 				_exit(3);

@@ -14,5 +14,6 @@ enum iso_bits {
 
 /* fork() into new namespaces as far as wanted says and the machine allows. In the child returns 0 with *ret_got = iso_bits and,
  * for what it did not get, one sentence in why (size n). In the parent the child's pid; -1 and *reterr if not even a fork works.
- * want: bits of ISO_NET and ISO_PID; 0 is a plain fork. In the child SIGKILL follows the parent's death. */
+ * want: bits of ISO_NET and ISO_PID; 0 is a plain fork. When the parent dies the child gets SIGKILL
+ * (which ends everything in its PID namespace), or SIGTERM where it has none and must clean up itself. */
 pid_t iso_fork(unsigned want, unsigned *ret_got, char *why, unsigned long n, struct err *reterr);

@@ -82,8 +82,10 @@ static int child_main(void *arg)
 	if (s->cwd && chdir(s->cwd) < 0)
 		child_fail(c, "change to its working folder");
 	if (s->nofile) {
-		struct rlimit lim = {s->nofile, s->nofile};
+		struct rlimit lim;
 
+		getrlimit(RLIMIT_NOFILE, &lim);
+		lim.rlim_cur = s->nofile;
 		setrlimit(RLIMIT_NOFILE, &lim);
 	}
 	child_signals();

@@ -16,7 +16,7 @@ struct launch {
 	int tty_fd;             /* slave of a pty that becomes the controlling terminal, -1: none */
 	bool new_pidns;         /* PID 1 of a PID namespace of its own, with its own /proc */
 	bool die_with_parent;   /* PR_SET_PDEATHSIG */
-	unsigned nofile;        /* RLIMIT_NOFILE of the child, 0: ours */
+	unsigned nofile;        /* soft RLIMIT_NOFILE of the child, 0: ours */
 };
 
 struct launched {

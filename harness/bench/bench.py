@@ -1,0 +1,195 @@
+#!/usr/bin/env python3
+"""make bench: performance goals as ratios against a floor or a peer in the same run. Never a test with a clock in it.
+
+Every comparison is paired: both sides run in turn in the same round, the median of the rounds' ratios is quoted, because
+the machine drifts. Exit 1 when a goal is missed, after all have been measured.
+"""
+import json
+import os
+import pathlib
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+TOOL = str(ROOT / "drainspec")
+SERVER = str(ROOT / "fixtures/bin/http1_server")
+N = int(os.environ.get("BENCH_N", "500"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
+missed = []
+
+
+def goal(name, value, ok, want):
+    print("  %-58s %-22s goal %-18s %s" % (name, value, want, "ok" if ok else "MISSED"), flush=True)
+    if not ok:
+        missed.append(name)
+
+
+def timed(argv, **kw):
+    """wall, cpu (children included) and stdout of a command that must succeed."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    start = time.monotonic()
+    p = subprocess.run(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **kw)
+    wall = time.monotonic() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    if p.returncode != 0:
+        sys.exit("bench: %s failed with %d:\n%s%s" % (" ".join(argv), p.returncode, p.stdout[-2000:], p.stderr[-2000:]))
+    return wall, cpu, p.stdout
+
+
+def tool(tmp, scenario, *options, target=(SERVER, "--port", "${PORT}")):
+    out = os.path.join(tmp, "out-%d" % time.monotonic_ns())
+    wall, cpu, _ = timed([TOOL, "run", "--out", out, *options, "-o", "json=" + out + ".json", str(ROOT / scenario), "--", *target])
+    return wall, cpu, out
+
+
+def med(v):
+    return statistics.median(v)
+
+
+def events(folder):
+    with open(os.path.join(folder, "events.jsonl")) as f:
+        return [json.loads(line) for line in f]
+
+
+def bench_floor(tmp):
+    print("one gate-driven scenario against the floor that does the same steps bare (%d scenarios, %d rounds)" % (N, ROUNDS))
+    floor = str(ROOT / "build/bench/floor")
+    wall, cpu, two, rate = [], [], [], []
+    for _ in range(ROUNDS):
+        d = os.path.join(tmp, "floor")
+        os.makedirs(d, exist_ok=True)
+        w0, c0, _ = timed([floor, str(N), d, SERVER, "--port", "PORT"])
+        w1, c1, o1 = tool(tmp, "scenarios/bench/gate.yaml", "-j1", "--repeat", str(N))
+        w2, c2, o2 = tool(tmp, "scenarios/bench/gate.yaml", "-j2", "--repeat", str(N))
+        wall.append(w1 / w0)
+        cpu.append(c1 / c0)
+        two.append(w1 / w2)
+        rate.append(N / w1)
+        shutil.rmtree(o1)
+        shutil.rmtree(o2)
+    goal("wall time, one worker / floor", "%.2f [%.2f-%.2f]" % (med(wall), min(wall), max(wall)), med(wall) <= 1.5, "<= 1.5")
+    goal("CPU time, one worker / floor", "%.2f [%.2f-%.2f]" % (med(cpu), min(cpu), max(cpu)), med(cpu) <= 1.5, "<= 1.5")
+    goal("scenarios a second, two workers / one", "%.2f [%.2f-%.2f]" % (med(two), min(two), max(two)), med(two) >= 1.7, ">= 1.7")
+    print("  (one worker: %.0f scenarios/s)" % med(rate))
+
+
+def bench_peers(tmp):
+    print("the same steps by peers, side by side")
+    n, ratios, vratios = 200, [], []
+    env = dict(os.environ, BENCH_SERVER=SERVER, BENCH_N=str(n))
+    for _ in range(3):
+        w1, _, o = tool(tmp, "scenarios/bench/gate.yaml", "-j2", "--repeat", str(n * 5))
+        shutil.rmtree(o)
+        mine = n * 5 / w1
+        w, _, _ = timed([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "harness/bench/peer_test.py")], env=env)
+        ratios.append(mine / (n / w))
+        if shutil.which("varnishtest"):
+            best = 0.0
+            for j in (2, 4, 8):
+                w, _, _ = vtc(n, j)
+                best = max(best, n / w)
+            vratios.append(mine / best)
+    goal("scenarios/s: drainspec -j2 / pytest + subprocess + http.client", "%.1f" % med(ratios), med(ratios) >= 10, ">= 10")
+    if vratios:
+        goal("scenarios/s: drainspec -j2 / varnishtest at its best -j", "%.1f" % med(vratios), med(vratios) >= 10, ">= 10")
+    else:
+        print("  varnishtest is not installed: not compared")
+
+
+def vtc(n, j):
+    """n copies of the case on ports of their own, j at a time."""
+    with tempfile.TemporaryDirectory() as d:
+        text = (ROOT / "harness/bench/peer.vtc").read_text()
+        files = []
+        for i in range(n):
+            f = os.path.join(d, "c%d.vtc" % i)
+            with open(f, "w") as out:
+                out.write(text.replace("${server}", SERVER).replace("${port}", str(23000 + i)))
+            files.append(f)
+        return timed(["varnishtest", "-q", "-j%d" % j, *files])
+
+
+def bench_precision(tmp):
+    print("how soon and how exactly (medians of %d)" % 200)
+    stamp = str(ROOT / "build/bench/stamp")
+    _, _, out = tool(tmp, "scenarios/bench/stamp.yaml", "-j1", "--repeat", "200", target=(stamp, "${PORT}"))
+    ready, exited = [], []
+    for d in sorted(os.listdir(out)):
+        ev = events(os.path.join(out, d))
+        t0 = ev[0]["t_mono"]
+        said = dict(line.split() for line in open(os.path.join(out, d, "stdout.log")))
+        ready.append(next(e["t"] for e in ev if e["kind"] == "listen") + t0 - int(said["listen"]))
+        exited.append(next(e["t"] for e in ev if e["kind"] == "exit") + t0 - int(said["exit"]))
+    goal("readiness seen after listen()", "%.0f us" % (med(ready) / 1e3), med(ready) <= 300e3, "<= 300 us")
+    goal("exit seen after _exit()", "%.0f us" % (med(exited) / 1e3), med(exited) <= 150e3, "<= 150 us")
+    _, _, out = tool(tmp, "scenarios/bench/gap.yaml", "-j1", "--repeat", "200")
+    gaps = []
+    for d in sorted(os.listdir(out)):
+        sig = [e["t"] for e in events(os.path.join(out, d)) if e["kind"] == "signal"]
+        gaps.append((sig[1] - sig[0]) / 1e3)
+    goal("a signal gap of 50 us", "%.1f us [%.1f-%.1f]" % (med(gaps), min(gaps), max(gaps)), abs(med(gaps) - 50) <= 20, "50 +- 20 us")
+
+
+def bench_many(tmp):
+    print("slow requests held in flight at once by one worker")
+    times, per, drops = {}, {}, 0
+    base = None
+    for n in (10, 1000, 10000, 19000):
+        f = os.path.join(tmp, "many-%d.yaml" % n)
+        text = (ROOT / "scenarios/bench/many.yaml").read_text()
+        with open(f, "w") as out:
+            out.write(re.sub(r"count: \d+", "count: %d" % n, text))
+        wall, _, out = tool(tmp, f, "-j1", "--grace", "30s")
+        ev = events(os.path.join(out, "many-%d" % n))
+        held = sum(1 for e in ev if e["kind"] == "proven")
+        peak = next(int(e["delta"]) for e in ev if e["kind"] == "counter" and e["text"] == "harness.peak_rss_kib")
+        drops += next(e["drops"] for e in ev if e["kind"] == "capture-end")
+        base = base or peak
+        times[n], per[n] = wall, (peak - base) * 1024 / n
+        rep = json.load(open(out + ".json"))["scenarios"][0]
+        print("  %6d held: %.2f s, %d proven, %s, harness memory %.0f B a connection" % (
+            n, wall, held, rep["connections"], per[n]))
+        goal("%d held at once and all judged" % n, "%d proven" % held, held == n and rep["outcome"] == "PASS", "all, PASS")
+        shutil.rmtree(out)
+    goal("harness memory a connection at 19,000", "%.0f B" % per[19000], per[19000] <= 1024, "<= 1024 B")
+    slope = (times[19000] - times[10]) / 19 / max((times[1000] - times[10]), 1e-3)
+    goal("time for 19,000 / 19 x time for 1,000", "%.2f" % slope, slope <= 1.6, "linear")
+    goal("capture drops", str(drops), drops == 0, "0")
+
+
+def bench_battery(tmp):
+    print("the whole battery on the C fixture, two workers")
+    times, drops = [], 0
+    for i in range(ROUNDS):
+        out = os.path.join(tmp, "battery-%d" % i)
+        w, _, _ = timed([TOOL, "check", "--out", out, "-j2", "--slow", "gate", "--stream", "GET /gate/stream", "--big", "GET /big",
+                         "--upload", "POST /upload", "--", SERVER, "--port", "${PORT}"])
+        times.append(w)
+        for d in os.listdir(out):
+            if os.path.exists(os.path.join(out, d, "wire.pcap")):
+                drops += sum(e["drops"] for e in events(os.path.join(out, d)) if e["kind"] == "capture-end")
+    goal("battery", "%.2f s [%.2f-%.2f]" % (med(times), min(times), max(times)), med(times) < 1, "< 1 s")
+    goal("capture drops in it", str(drops), drops == 0, "0")
+    w, _, _ = timed([TOOL, "check", "--out", os.path.join(tmp, "sleepy"), "--slow", "GET /sleep?duration=2s", "--", SERVER, "--port", "${PORT}"])
+    goal("battery with a 2 s sleep path", "%.1f s" % w, w < 9, "< 9 s (in parallel)")
+
+
+def main():
+    which = sys.argv[1:] or ["floor", "peers", "precision", "many", "battery"]
+    with tempfile.TemporaryDirectory() as tmp:
+        for name in which:
+            globals()["bench_" + name](tmp)
+    if missed:
+        print("missed: " + "; ".join(missed))
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+# Targets that prove: demo, check, check-real, bench, fuzz, flake. The top Makefile includes this file.
+.PHONY: deps deps-check deps-real deps-bench demo check check-real units asan clang fuzz fuzz-quick e2e flake bench schema
+
+APT := sh harness/setup/apt.sh
+PY  := $(shell sh harness/setup/pytest.sh 2>/dev/null || echo python3)
+
+# The libraries must be there before the first compilation: the two commands install them by themselves.
+deps:
+	@$(APT) --group build
+deps-check: deps
+	@$(APT) --group check
+deps-real: deps-check
+	@$(APT) --group real
+deps-bench: deps-check
+	@$(APT) --group bench
+
+DEMO = --slow gate --stream 'GET /gate/stream' --big 'GET /big' --upload 'POST /upload'
+
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@sh harness/demo.sh
+
+# --- units, under the sanitizers of a second build
+UNIT_SRC := $(wildcard harness/unit/test_*.c)
+UNIT_BIN := $(UNIT_SRC:harness/unit/%.c=$(BUILD)/unit/%)
+CHECK_LIBS := -lcheck -lsubunit -lpthread -lrt
+
+$(BUILD)/unit/%: harness/unit/%.c $(LIB_OBJ) $(wildcard harness/unit/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -Iharness/unit $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB_OBJ) $(LDLIBS) $(CHECK_LIBS)
+
+units: $(UNIT_BIN)
+	@set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t; done
+
+ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+asan:
+	@$(MAKE) --no-print-directory BUILD=build-asan DRAINSPEC=build-asan/drainspec SAN="$(ASAN)" CFLAGS="-O1 -g" \
+		build-asan/drainspec units
+
+clang:
+	@$(MAKE) --no-print-directory CC=$(CLANG) BUILD=build-clang DRAINSPEC=build-clang/drainspec build-clang/drainspec
+
+# --- fuzz: every parser, a minute each (or FUZZ_SECONDS)
+FUZZ_SRC := $(wildcard harness/fuzz/fuzz_*.c)
+FUZZ_BIN := $(FUZZ_SRC:harness/fuzz/%.c=build-fuzz/fuzz/%)
+FUZZ_SECONDS ?= 60
+
+build-fuzz/fuzz/%: harness/fuzz/%.c $(SRC)
+	@mkdir -p $(@D)
+	$(CLANG) $(CPPFLAGS) -std=gnu17 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined \
+		-fno-sanitize-recover=undefined -o $@ $< $(filter-out src/cli/%,$(SRC)) $(LDLIBS)
+
+fuzz: deps-check
+	@$(MAKE) --no-print-directory fuzz-run
+.PHONY: fuzz-run
+fuzz-run: $(FUZZ_BIN)
+	@set -e; for f in $(FUZZ_BIN); do n=$$(basename $$f); echo "== $$n, $(FUZZ_SECONDS) s"; \
+	  mkdir -p build-fuzz/corpus/$$n; \
+	  dict=harness/fuzz/$${n#fuzz_}.dict; [ -f $$dict ] && dict="-dict=$$dict" || dict=; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=0 -verbosity=0 $$dict \
+	    -artifact_prefix=build-fuzz/ build-fuzz/corpus/$$n $$(ls -d harness/fuzz/seeds/$${n#fuzz_} 2>/dev/null); done
+fuzz-quick:
+	@$(MAKE) --no-print-directory fuzz-run FUZZ_SECONDS=4
+
+schema: $(DRAINSPEC)
+	./$(DRAINSPEC) list schema > scenarios/schema.json
+
+# --- the whole: for everybody, with what Debian has
+e2e: all
+	$(PY) -m pytest -q -p no:cacheprovider harness/e2e $(PYTEST_ARGS)
+
+check: deps-check
+	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory clang
+	@$(MAKE) --no-print-directory asan
+	@$(MAKE) --no-print-directory fuzz-quick
+	@$(MAKE) --no-print-directory e2e
+
+# Ten in a row, and once with both cores busy: a verdict that differs is a bug of the tool.
+flake: all
+	@set -e; for i in 1 2 3 4 5 6 7 8 9 10; do echo "== run $$i"; $(PY) -m pytest -q -x -p no:cacheprovider harness/e2e $(PYTEST_ARGS); done
+	@echo "== both cores busy"; DRAINSPEC_LOAD=1 $(PY) -m pytest -q -x -p no:cacheprovider harness/e2e $(PYTEST_ARGS)
+
+check-real: deps-real
+	@$(MAKE) --no-print-directory all
+	@sh harness/setup/real.sh
+	$(PY) -m pytest -q -p no:cacheprovider harness/real $(PYTEST_ARGS)
+
+bench: deps-bench
+	@$(MAKE) --no-print-directory all build/bench/floor build/bench/stamp
+	$(PY) harness/bench/bench.py
+
+build/bench/stamp: harness/bench/stamp.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -static -o $@ $<
+
+build/bench/floor: harness/bench/floor.c src/base/clock.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $^ -lmnl -lpcap -lm

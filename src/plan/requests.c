@@ -1,0 +1,216 @@
+/* Which protocol a client speaks, what it asks for, and which flag is missing if that is not known. */
+#include <string.h>
+
+#include "plan/parts.h"
+
+bool plan_gated(const char *request)
+{
+	const char *path = request ? strchr(request, ' ') : NULL;
+
+	return path && !strncmp(path + 1, "/gate", 5);
+}
+
+static bool is_http(const char *protocol)
+{
+	if (!strncmp(protocol, "tls+", 4))
+		protocol += 4;
+	return !strncmp(protocol, "http", 4);
+}
+
+/* A request of the settings, or what stands for it. NULL: there is none. */
+static const char *request_of(struct builder *b, enum need need)
+{
+	const struct settings *st = b->st;
+	bool gate = st->slow && !strcmp(st->slow, "gate");
+
+	switch (need) {
+	case NEED_SLOW:
+		return gate ? "GET /gate" : st->slow;
+	case NEED_STREAM:
+		if (st->stream || !gate)
+			return st->stream;
+		/* a guess: a handler that asks the gate need not stream, and then that is no fault of the target */
+		b->sc->skip_if_unreachable = true;
+		return "GET /gate/stream";
+	case NEED_BIG:
+		return st->big;
+	case NEED_UPLOAD:
+		return st->upload;
+	case NEED_REQUEST:
+		return b->plan->quick;
+	case NEED_KEEPALIVE:
+	case NEED_HTTP:
+	case NEED_PORT:
+	case NEED_GATE:
+		break;
+	}
+	return NULL;
+}
+
+static void skip_for(struct builder *b, enum need need)
+{
+	switch (need) {
+	case NEED_SLOW:
+		plan_skip(b, "no slow request: give --slow 'GET /path' or --slow gate");
+		break;
+	case NEED_STREAM:
+		plan_skip(b, "no streamed answer: give --stream 'GET /path'");
+		break;
+	case NEED_BIG:
+		plan_skip(b, "no big answer: give --big 'GET /path' (some MiB)");
+		break;
+	case NEED_UPLOAD:
+		plan_skip(b, "no request with a body: give --upload 'POST /path'");
+		break;
+	case NEED_REQUEST:
+		plan_skip(b, "no request: give --quick 'BYTES', or --protocol http1");
+		break;
+	case NEED_GATE:
+		plan_skip(b, "the time of an answer must be ours: give --slow gate");
+		break;
+	case NEED_KEEPALIVE:
+		plan_skip(b, "the server closes after every answer: no keep-alive");
+		break;
+	case NEED_HTTP:
+		plan_skip(b, "not an HTTP server%s%s%s", b->plan->protocol ? " (" : "",
+			  b->plan->protocol ? b->plan->protocol : "", b->plan->protocol ? ")" : "");
+		break;
+	case NEED_PORT:
+		plan_skip(b, "the target listens nowhere (port: none)");
+		break;
+	}
+}
+
+/* What a phase asks for when its client does not say; 0: nothing. */
+static enum need need_of_phase(enum phase phase)
+{
+	switch (phase) {
+	case PHASE_WAITING:
+	case PHASE_HALF_CLOSED:
+	case PHASE_PIPELINED:
+		return NEED_SLOW;
+	case PHASE_STREAMING:
+		return NEED_STREAM;
+	case PHASE_SLOW_READER:
+		return NEED_BIG;
+	case PHASE_HALF_BODY:
+		return NEED_UPLOAD;
+	case PHASE_IDLE:
+	case PHASE_HALF_HEADER:
+	case PHASE_BACKLOG:
+	case PHASE_LOOP:
+	case PHASE_LATE:
+	case PHASE_TLS_HANDSHAKE:
+	case PHASE_UPGRADED:
+		return NEED_REQUEST;
+	case PHASE_CONNECTED:
+	case PHASE_N:
+		break;
+	}
+	return 0;
+}
+
+static enum need need_of_variable(const char *request)
+{
+	static const struct {
+		const char *name;
+		enum need need;
+	} variables[] = {
+		{"$slow", NEED_SLOW}, {"$stream", NEED_STREAM}, {"$big", NEED_BIG}, {"$upload", NEED_UPLOAD},
+		{"$quick", NEED_REQUEST},
+	};
+
+	for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
+		if (!strcmp(request, variables[i].name))
+			return variables[i].need;
+	return 0;
+}
+
+/* Phases in which the answer is still to come when the signal does. */
+static bool awaits_answer(enum phase phase)
+{
+	return phase == PHASE_WAITING || phase == PHASE_STREAMING || phase == PHASE_HALF_CLOSED ||
+	       phase == PHASE_PIPELINED;
+}
+
+static void resolve_client(struct builder *b, struct client_spec *c)
+{
+	const struct target_spec *t = &b->sc->target;
+	enum need need = c->request ? need_of_variable(c->request) : need_of_phase(c->phase);
+
+	for (size_t i = 0; i < t->n_ports && !c->protocol; i++)
+		if (!c->port || !strcmp(c->port, t->ports[i].name)) {
+			c->protocol = t->ports[i].protocol;
+			break;
+		}
+	if (!c->protocol)
+		c->protocol = b->plan->protocol;
+	if (need) {
+		/* a late client proves something by connecting alone */
+		bool optional = !c->request && c->phase == PHASE_LATE;
+
+		c->request = arena_strdup(b->arena, request_of(b, need));
+		if (!c->request && !optional)
+			skip_for(b, need);
+	}
+	b->plan->uses_gate |= plan_gated(c->request);
+	b->plan->timed |= awaits_answer(c->phase) && c->request && !plan_gated(c->request);
+}
+
+/* Needs that no client's request shows. */
+static void other_needs(struct builder *b)
+{
+	static const enum need order[] = {NEED_PORT, NEED_HTTP, NEED_KEEPALIVE, NEED_GATE, NEED_SLOW, NEED_STREAM,
+					  NEED_BIG, NEED_UPLOAD, NEED_REQUEST};
+	bool gate = b->st->slow && !strcmp(b->st->slow, "gate");
+
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		bool missing = false;
+
+		if (!(b->sc->needs & order[i]))
+			continue;
+		if (order[i] == NEED_PORT)
+			missing = b->sc->target.no_port;
+		else if (order[i] == NEED_HTTP)
+			missing = b->http_known && !b->http;
+		else if (order[i] == NEED_KEEPALIVE)
+			missing = b->probe->done && !b->probe->keepalive && !b->own_target;
+		else if (order[i] == NEED_GATE)
+			missing = !gate;
+		else
+			missing = !request_of(b, order[i]);
+		if (missing)
+			skip_for(b, order[i]);
+	}
+}
+
+/* The protocol of clients that do not say one: flag, then what the probe saw. Both are about the settings' target, not
+ * about a scenario's own. */
+static void resolve_protocol(struct builder *b)
+{
+	struct plan *p = b->plan;
+
+	if (!b->own_target && b->st->protocol)
+		p->protocol = arena_strdup(b->arena, b->st->protocol);
+	else if (!b->own_target && b->probe->done)
+		p->protocol = arena_strdup(b->arena, b->probe->protocol);
+	for (size_t i = 0; i < b->sc->target.n_ports && !p->protocol; i++)
+		p->protocol = b->sc->target.ports[i].protocol;
+	for (size_t i = 0; i < b->sc->n_clients && !p->protocol; i++)
+		p->protocol = b->sc->clients[i].protocol;
+	b->http_known = p->protocol != NULL;
+	b->http = p->protocol && is_http(p->protocol);
+	p->quick = b->own_target ? NULL : arena_strdup(b->arena, b->st->quick);
+	if (!p->quick && (b->http || !b->http_known))
+		p->quick = "GET /";
+}
+
+void plan_requests(struct builder *b)
+{
+	if (b->sc->target.no_port && b->sc->n_clients)
+		skip_for(b, NEED_PORT);
+	resolve_protocol(b);
+	other_needs(b);
+	for (size_t i = 0; i < b->sc->n_clients; i++)
+		resolve_client(b, &b->sc->clients[i]);
+}

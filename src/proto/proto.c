@@ -1,0 +1,23 @@
+#include "proto/proto.h"
+
+#include <string.h>
+
+#define X(name) extern const struct proto proto_##name;
+#include "proto/protocols.def"
+#undef X
+
+const struct proto *const protos[] = {
+#define X(name) &proto_##name,
+#include "proto/protocols.def"
+#undef X
+};
+
+const size_t n_protos = sizeof protos / sizeof *protos;
+
+const struct proto *proto_by_name(const char *name)
+{
+	for (size_t i = 0; name && i < n_protos; i++)
+		if (!strcmp(protos[i]->name, name))
+			return protos[i];
+	return NULL;
+}

@@ -1,0 +1,78 @@
+/* A protocol: bytes in, bytes out, no sockets. Five functions; a sixth needs a reason that holds for every protocol. */
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "scenario/scenario.h"
+
+#define NONCE_LEN 16
+
+/* What to send. All strings are borrowed for the life of the run. */
+struct request {
+	const char *line;       /* http1: "GET /x" or "POST /up"; raw: the bytes, with \n \r \t \xNN escapes */
+	const char *host;       /* http1: Host header, "127.0.0.1:PORT" */
+	const struct kv *headers;
+	size_t n_headers;
+	uint64_t body;          /* bytes of body to send, made of the nonce repeated */
+	bool expect_continue;
+	const char *answer;     /* raw: regex of a whole answer; NULL: until EOF */
+};
+
+/* Where a rendered request can be cut: offsets into the bytes. half_header < head_end <= half_body <= end. */
+struct cuts {
+	size_t half_header, head_end, half_body, end;
+};
+
+enum answer_state {
+	ANSWER_NONE,    /* not one byte of it */
+	ANSWER_HEAD,    /* part of the head */
+	ANSWER_BODY,    /* head complete, body not */
+	ANSWER_DONE,
+	ANSWER_BAD,     /* not an answer of this protocol: see bad */
+};
+
+/* One answer as it is read; start() sets it up. An interim answer (100, 103) counts in bytes alone: after it the state
+ * is ANSWER_NONE again, for of the final answer not a byte has come. */
+struct answer {
+	enum answer_state state;
+	int status;             /* 0 for protocols that have none, and until the status code was read */
+	bool close;             /* the server says that it will close (Connection: close, or HTTP/1.0) */
+	bool continued;         /* 100 Continue was seen */
+	bool until_close;       /* its end is the server's FIN */
+	int64_t length;         /* body's length as framed: 0 where there is none (HEAD, 204), -2 until close,
+				 * -1 chunked, or raw with a regex */
+	uint64_t body;          /* bytes of body so far (without chunk framing) */
+	uint64_t bytes;         /* all bytes so far, head and framing included */
+	bool echo;              /* the answer claims to echo the nonce: X-Drainspec-Nonce is exactly that of the request */
+	int64_t echo_bad_at;    /* first body byte that is not the nonce's, -1: none; 0 without echo: another nonce */
+	const char *bad;        /* static text: what is wrong with it */
+	uint32_t hash;          /* FNV-1a of the body, to compare with the same request's answer before the signal; where echo
+				 * is set the bytes are checked one by one instead and this stays that of no bytes */
+};
+
+struct proto {
+	const char *name, *help;
+	size_t state_size;      /* bytes of parser state per connection (<= 128) */
+	bool has_heads;         /* half-header and the like make sense */
+	bool pipelines;
+
+	/* Append the request with this nonce to out and say where it may be cut. 0, or -1 (a line that is none). */
+	int (*render)(const struct request *rq, const char nonce[NONCE_LEN + 1], struct buf *out,
+		      struct cuts *ret, struct err *reterr);
+	/* Prepare st (zeroed, state_size) and *an for the answer to rq with this nonce. */
+	void (*start)(void *st, const struct request *rq, const char nonce[NONCE_LEN + 1], struct answer *an);
+	/* Take bytes; returns how many belong to this answer (the rest is the next one's). Any input is safe. */
+	size_t (*feed)(void *st, const uint8_t *p, size_t n, struct answer *an);
+	/* The server's FIN: completes an until-close answer, leaves any other as cut as it is. Alone it is no raw answer. */
+	void (*eof)(void *st, struct answer *an);
+	/* Was this first flight of bytes an answer of this protocol to its probe()? For --protocol auto. */
+	bool (*recognise)(const uint8_t *p, size_t n);
+};
+
+/* Rows of protocols.def. NULL if there is none of that name. */
+const struct proto *proto_by_name(const char *name);
+extern const struct proto *const protos[];
+extern const size_t n_protos;
