@@ -264,7 +264,8 @@ void conn_start_reading(struct run *r, struct conn *c)
 static void answer_done(struct run *r, struct conn *c)
 {
 	const struct answer *an = &c->an;
-	if (an->echo && an->echo_bad_at >= 0)
+	/* also without an echo of ours: another request's nonce is cross-talk */
+	if (an->echo_bad_at >= 0)
 		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d echo-bad@%lld",
 			    an->status, (long long)an->echo_bad_at);
 	else

@@ -9,6 +9,7 @@
 #include "target/census.h"
 
 #define MAX_PORTS 8
+#define MAX_TREE 256             /* processes of a target that are looked at one by one */
 #define MAX_ACTIONS 64
 
 struct client {                 /* a client_spec made ready to connect */
@@ -194,7 +195,6 @@ void gate_close(struct run *r);
 
 /* target.c */
 int target_start(struct run *r, const char *label);
-int target_await_ready(struct run *r);
 void target_reap(struct run *r);                                /* SIGCHLD */
 void target_kill_all(struct run *r);
 void target_stop_continue(struct run *r, bool stop);
@@ -202,11 +202,19 @@ unsigned target_tree(struct run *r, struct proc *v, unsigned max, bool fds);
 void target_census(struct run *r, const char *name, bool fds);
 bool target_thread_runs(pid_t pid);
 void target_settle(struct run *r);                              /* until no thread runs and the counts stand still */
-void target_files(struct run *r, bool close_them);
 int ports_choose(struct run *r);
 void ports_release(struct run *r);
+
+/* logs.c */
+int log_open(struct run *r, struct log_file *lf, const char *name);
+void logs_watch(struct run *r);
+void target_files(struct run *r, bool close_them);
 const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes);
 bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream);
+
+/* ready.c */
+int target_await_ready(struct run *r);
+int notify_open(struct run *r, char *name, size_t n);
 
 /* shooter.c */
 int actions_prepare(struct run *r);

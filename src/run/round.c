@@ -85,7 +85,8 @@ static bool conn_settled(struct run *r, struct conn *c)
 
 	if (c->w.fd < 0 || c->state == CONN_OVER || c->eof)
 		return true;
-	if (r->alive)
+	/* a SYN that was dropped is sent again after a second; only the answer to it tells refused from hung */
+	if (r->alive || c->state == CONN_CONNECTING)
 		return false;
 	if (!c->reading)
 		return true;            /* a client that does not read does not see the end */

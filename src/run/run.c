@@ -119,6 +119,7 @@ static void finish(struct run *r, int rc)
 {
 	struct capture_stats stats;
 	struct err late = {0};
+	char text[1024];
 
 	round_end(r);
 	gate_close(r);
@@ -127,7 +128,8 @@ static void finish(struct run *r, int rc)
 	watch_counters(r, true);
 	say_own_cost(r);
 	if (r->world->cap && r->capturing && capture_end(r->world->cap, &stats, &late) < 0)
-		events_addf(r->ev, EV_NOTE, -1, 0, 0, "wire.pcap is not whole: %s", late.what);
+		events_addf(r->ev, EV_NOTE, -1, 0, 0, "wire.pcap is not whole: %s",
+			    err_text(&late, text, sizeof text));
 	if (r->world->interrupted)
 		events_add(r->ev, EV_INTERRUPTED, -1, r->world->interrupted, 0, NULL);
 	else if (rc < 0)
@@ -136,30 +138,32 @@ static void finish(struct run *r, int rc)
 	events_flush(r->ev);
 }
 
-static void run_init(struct run *r, struct world *w, const struct plan *plan, const char *dir, struct events *ev,
-		     struct err *err)
+/* A run with its folder and its log open, and what can be seen said. NULL and *err. */
+static struct run *run_begin(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct err *err)
 {
+	struct run *r = arena_new_of(ev->arena, struct run);
+	char path[600];
+
 	*r = (struct run){.world = w, .loop = &w->loop, .plan = plan, .sc = plan->sc, .ev = ev, .arena = ev->arena,
 		.dir = dir, .err = err, .pidfd = -1, .tty = -1, .t_grace = NSEC_NEVER};
 	r->logs[0].fd = r->logs[1].fd = -1;
 	r->notify_watch.fd = r->inotify_watch.fd = r->gate_watch.fd = -1;
 	r->buf = w->buf;
+	snprintf(path, sizeof path, "%s/events.jsonl", dir);
+	if (make_dir(dir, err) < 0 || events_open(ev, path, err) < 0)
+		return NULL;
 	w->run = r;
+	say_what_is_seen(r);
+	return r;
 }
 
 int run_scenario(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct err *reterr)
 {
-	struct run *r = arena_new_of(ev->arena, struct run);
-	char path[600];
+	struct run *r = run_begin(w, plan, dir, ev, reterr);
 	int rc = -1;
 
-	run_init(r, w, plan, dir, ev, reterr);
-	snprintf(path, sizeof path, "%s/events.jsonl", dir);
-	if (make_dir(dir, reterr) < 0 || events_open(ev, path, reterr) < 0) {
-		w->run = NULL;
+	if (!r)
 		return -1;
-	}
-	say_what_is_seen(r);
 	watch_counters(r, false);
 	if (plan->sc->target.isolate == ISOLATE_CONTAINER && !w->got && geteuid() != 0)
 		rc = 1;
@@ -176,7 +180,7 @@ int run_scenario(struct world *w, const struct plan *plan, const char *dir, stru
 	if (w->interrupted && rc < 0)
 		err_set(reterr, ERR_INTERRUPTED, 0, "interrupted by %s", signal_name(w->interrupted));
 	if (rc == 0 && ev->write_errno)
-		rc = err_set(reterr, ERR_HARNESS, ev->write_errno, "cannot write %s", path);
+		rc = err_set(reterr, ERR_HARNESS, ev->write_errno, "cannot write %s/events.jsonl", dir);
 	w->run = NULL;
 	return rc;
 }
@@ -185,17 +189,11 @@ int run_scenario(struct world *w, const struct plan *plan, const char *dir, stru
 int run_one_probe(struct world *w, const struct plan *plan, const char *dir, struct events *ev, struct probe *ret,
 		  struct err *reterr)
 {
-	struct run *r = arena_new_of(ev->arena, struct run);
-	char path[600];
+	struct run *r = run_begin(w, plan, dir, ev, reterr);
 	int rc = -1;
 
-	run_init(r, w, plan, dir, ev, reterr);
-	snprintf(path, sizeof path, "%s/events.jsonl", dir);
-	if (make_dir(dir, reterr) < 0 || events_open(ev, path, reterr) < 0) {
-		w->run = NULL;
+	if (!r)
 		return -1;
-	}
-	say_what_is_seen(r);
 	if (ports_choose(r) == 0 && gate_open(r) == 0 && clients_prepare(r) == 0) {
 		round_reset(r, "probe");
 		r->gate_open = true;    /* should the quick request call it, it is answered at once */

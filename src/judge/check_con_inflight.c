@@ -1,0 +1,268 @@
+/* CON-1, CON-2, CON-3: requests that the server had read when the signal came. */
+#include "judge/say.h"
+
+#define OWED (PHASES(WAITING) | PHASES(STREAMING) | PHASES(HALF_CLOSED) | PHASES(PIPELINED))
+#define AT_THE_EXIT (20 * NSEC_PER_MSEC)
+
+/* Slow readers are CON-10's; of a pipeline the first request counts here, its successor is CON-5's. */
+static bool counts(const struct facts *f, const struct conn_fact *c)
+{
+	return c->phase != PHASE_SLOW_READER && conn_in_flight(f, c);
+}
+
+static bool in_flight_applies(const struct scenario *sc, const struct facts *f)
+{
+	if (sc->sweep || !any_round(f))
+		return false;
+	if (has_phase(sc, OWED))
+		return true;
+	for each_judged(f, c) {
+		if (counts(f, c))
+			return true;
+	}
+	return false;
+}
+
+static bool by_contract(const struct facts *f, const struct conn_fact *c, nsec_t t)
+{
+	return t >= contract_from(f, round_of(f, c));
+}
+
+/* The policy says that a second signal changes nothing, and after it this was lost: SIG-3 says so. */
+static bool second_broke_it(const struct facts *f, const struct conn_fact *c, nsec_t t)
+{
+	const struct round_fact *r = round_of(f, c);
+
+	return r->sig2 && second_policy(f) == SECOND_IDEMPOTENT && t >= fact_t(f, r->sig2);
+}
+
+/* Lost because the process left, or while it lived on? The remedy is another. */
+static void blame_loss(const struct facts *f, const struct conn_fact *c, struct finding *ret)
+{
+	const struct round_fact *r = round_of(f, c);
+	nsec_t apart = nsec_sub(fact_t(f, r->exit), end_time(f, c));
+
+	ret->whose = "server";
+	if (died_of_default(f, r)) {
+		ret->whose = "application";
+		ret->hint = arena_printf(f->arena, "install a handler for %s before accepting: the default action kills at once",
+					 first_signal(f, r));
+	} else if (r->exit && apart < AT_THE_EXIT && apart > -AT_THE_EXIT) {
+		ret->whose = "application";
+		ret->hint = "the process left while the request was in flight: return from main only after the server's "
+			    "shutdown has returned";
+	}
+	cite(ret, r->exit && apart < AT_THE_EXIT && apart > -AT_THE_EXIT ? r->exit : 0);
+}
+
+static void lost(struct sum *t, const struct conn_fact *c)
+{
+	const struct facts *f = t->f;
+
+	if (sum_bad(t, MUST, "server", loss_text(f, c))) {
+		cite_conn(f, t->ret, c);
+		blame_loss(f, c, t->ret);
+	}
+}
+
+static void wrong_bytes(struct sum *t, const struct conn_fact *c)
+{
+	const struct facts *f = t->f;
+
+	if (sum_bad(t, MUST, "application", arena_printf(f->arena, "%s: the answer arrived, but its bytes are wrong: %s",
+							 client_name(f, c), fact_text(f, c->bad))))
+		cite_conn(f, t->ret, c);
+}
+
+static void refused_work(struct sum *t, const struct conn_fact *c)
+{
+	const struct facts *f = t->f;
+	uint32_t before = f->lines[c->line].ok;
+	const char *text = arena_printf(f->arena, "%s: status %d, %s after %s; before the signal '%s' was answered 2xx",
+					client_name(f, c), c->status,
+					time_text(f, nsec_sub(fact_t(f, c->fail5xx), signal_begin(f, round_of(f, c)))),
+					first_signal(f, round_of(f, c)), f->lines[c->line].text);
+
+	if (sum_bad(t, MUST, "application", text)) {
+		cite_conn(f, t->ret, c);
+		cite(t->ret, c->fail5xx);
+		cite(t->ret, before);
+		t->ret->hint = "close pools and clients that handlers use only after the last handler has returned";
+	}
+}
+
+static void hung_elsewhere(struct sum *t, const struct conn_fact *c)
+{
+	const struct facts *f = t->f;
+	const char *id = hung_charged(f, c);
+
+	if (id)
+		sum_see(t, id);
+	else
+		sum_unsure(t, c->still, arena_printf(f->arena, "%s: no answer and no end of it was seen%s%s", client_name(f, c),
+						     hang_of(f, round_of(f, c))->why ? "; " : "",
+						     hang_of(f, round_of(f, c))->why ? hang_of(f, round_of(f, c))->why : ""));
+}
+
+static void one_in_flight(struct sum *t, const struct conn_fact *c)
+{
+	const struct facts *f = t->f;
+	nsec_t when = end_time(f, c);
+	bool told_5xx = c->fail5xx && fact_t(f, c->fail5xx) >= signal_begin(f, round_of(f, c)) && f->n_lines &&
+			c->line < f->n_lines && f->lines[c->line].ok;
+
+	if (told_5xx && by_contract(f, c, fact_t(f, c->fail5xx)))
+		t->contract++;
+	else if (told_5xx)
+		refused_work(t, c);
+	else if (c->bad)
+		wrong_bytes(t, c);
+	else if (c->outcome == CONN_COMPLETED || (c->phase == PHASE_PIPELINED && c->answers))
+		t->good++;
+	else if (c->outcome == CONN_HUNG)
+		hung_elsewhere(t, c);
+	else if (by_contract(f, c, when))
+		t->contract++;
+	else if (second_broke_it(f, c, when))
+		sum_see(t, "SIG-3");
+	else if (c->outcome == CONN_RESET_IN_FLIGHT)
+		sum_see(t, "CON-2");
+	else if (c->outcome == CONN_TAIL_LOST)
+		sum_see(t, "CON-3");
+	else if (c->outcome == CONN_TRUNCATED && head_of_cut(f, c) && fact_b(f, head_of_cut(f, c)) == -1)
+		sum_see(t, "CON-11");
+	else
+		lost(t, c);
+}
+
+static void judge_con_1(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+{
+	struct sum t;
+
+	(void)sc, (void)arena;
+	sum_begin(&t, f, ret);
+	ret->expected = "every request that the server had read when the signal came gets its whole answer, byte for byte";
+	for each_judged(f, c) {
+		if (counts(f, c))
+			one_in_flight(&t, c);
+	}
+	sum_end(&t, "requests in flight were answered whole");
+}
+
+static void judge_con_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+{
+	struct sum t;
+
+	(void)sc, (void)arena;
+	sum_begin(&t, f, ret);
+	ret->expected = "no RST on a connection whose request was read, before its answer is complete";
+	for each_judged(f, c) {
+		if (!counts(f, c) || (c->phase == PHASE_PIPELINED && c->answers))
+			continue;
+		if (c->outcome == CONN_HUNG)
+			hung_elsewhere(&t, c);
+		else if (c->outcome != CONN_RESET_IN_FLIGHT)
+			t.good++;
+		else if (by_contract(f, c, end_time(f, c)))
+			t.contract++;
+		else if (second_broke_it(f, c, end_time(f, c)))
+			sum_see(&t, "SIG-3");
+		else
+			lost(&t, c);
+	}
+	sum_end(&t, "requests in flight saw no RST");
+}
+
+/* The whole answer was read, and then an RST instead of a FIN: nothing was lost this time. */
+static bool reset_after_answer(const struct facts *f, const struct conn_fact *c)
+{
+	uint32_t end;
+
+	return conn_how(f, c, &end) == HOW_RST && c->answers && !conn_partial(f, c) && c->answer < end &&
+	       fact_t(f, c->answer) >= signal_begin(f, round_of(f, c));
+}
+
+static void judge_con_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+{
+	struct sum t;
+
+	(void)sc, (void)arena;
+	sum_begin(&t, f, ret);
+	ret->expected = "an answer that was sent whole arrives whole, and ends with FIN";
+	for each_judged(f, c) {
+		if (!counts(f, c) || c->phase == PHASE_LOOP)
+			continue;
+		bool missing = c->outcome == CONN_TAIL_LOST;
+
+		if ((missing || reset_after_answer(f, c)) && by_contract(f, c, end_time(f, c))) {
+			t.contract++;
+		} else if (missing) {
+			lost(&t, c);
+			ret->hint = "read what the client still sends (or shutdown(SHUT_WR) and wait) before close()";
+		} else if (reset_after_answer(f, c)) {
+			const char *text = arena_printf(f->arena, "%s: the whole answer, then RST %s after it%s", client_name(f, c),
+				time_text(f, nsec_sub(end_time(f, c), fact_t(f, c->answer))),
+				c->w_rst ? arena_printf(f->arena, " (frame %u)", fact_event(f, c->w_rst)->frame) : "");
+
+			if (sum_bad(&t, SHOULD, "server", text))
+				cite_conn(f, ret, c);
+		} else if (c->outcome == CONN_COMPLETED || (c->phase == PHASE_PIPELINED && c->answers)) {
+			t.good++;
+		}
+	}
+	sum_end(&t, "answers in flight ended without RST");
+}
+
+const struct check check_con_1 = {
+	.id = "CON-1", .title = "a request in flight gets its whole answer", .level = MUST,
+	.applies = in_flight_applies, .judge = judge_con_1,
+	.why = "A request that the server has read is a promise: the client cannot know whether it had an effect, so it may not "
+	       "repeat it unless it is idempotent (RFC 9110, 9.2.2). An answer shorter than its Content-Length is incomplete "
+	       "(RFC 9112, 8), and load generators often count it as a success: a 200 that is a lie.",
+	.proof = "Armed: the kernel shows the server's end with an inode (accepted) and an empty receive queue (read), or the "
+		 "request reached the gate. Then every byte of the answer is compared: status, length, echoed nonce, and the "
+		 "server's FIN or RST on the wire. A 5xx counts only if the same request was answered 2xx before the signal.",
+	.modes = "SD-INFLIGHT-CUT, SD-INFLIGHT-TRUNC, SD-INFLIGHT-5XX, SD-SIG-NO-HANDLER, SD-SIG-WRONG-MEANING, SD-SIG-EINTR-APP",
+	.fix_go = "ListenAndServe returns as soon as Shutdown begins: call srv.Shutdown(ctx) in main and wait for its return "
+		  "(close a channel after it) before main returns; never call os.Exit or log.Fatal beside it.",
+	.fix_node = "server.close(() => process.exit(0)), and nothing else that exits; close database pools inside that callback.",
+	.fix_python = "uvicorn, gunicorn: send TERM, not QUIT, with a graceful timeout above your slowest request. "
+		      "http.server: run shutdown() from another thread and join handler threads (daemon_threads = False).",
+	.fix_c = "In the handler write one byte to a self-pipe (or use signalfd); the loop closes the listener, counts requests "
+		 "down to 0, and only then leaves main.",
+	.fix_nginx = "Stop with QUIT (nginx -s quit): TERM and INT are the fast shutdown, which cuts. In systemd or a container: "
+		     "KillSignal=SIGQUIT, STOPSIGNAL SIGQUIT.",
+};
+
+const struct check check_con_2 = {
+	.id = "CON-2", .title = "no RST on a request in flight", .level = MUST,
+	.applies = in_flight_applies, .judge = judge_con_2,
+	.why = "An RST discards what the client has not read yet, and most clients report it as a network fault, not as a server "
+	       "that stopped. The kernel sends it when a socket is closed with unread data (tcp_close, net/ipv4/tcp.c; "
+	       "RFC 1122, 4.2.2.13), with SO_LINGER 0, or when data arrives for a socket that is gone.",
+	.proof = "The client's read returned ECONNRESET before the answer was complete; with a capture the server's RST frame "
+		 "is cited, and a capture without one makes the run BROKEN, not a verdict.",
+	.modes = "SD-INFLIGHT-CUT, SD-INFLIGHT-RST-UNREAD, SD-INFLIGHT-H2H3",
+	.fix_go = "srv.Shutdown(ctx), not srv.Close(), which resets what has unread data; after a timed-out Shutdown call Close "
+		  "knowingly.",
+	.fix_node = "Do not socket.destroy() or server.closeAllConnections() while requests run; closeIdleConnections() is safe.",
+	.fix_python = "Do not close the transport or call loop.stop() with tasks running: gather the handlers first.",
+	.fix_c = "Never SO_LINGER {1, 0} on a live connection; read the request to its end before close().",
+	.fix_nginx = "QUIT, not TERM; worker_shutdown_timeout longer than the slowest answer.",
+};
+
+const struct check check_con_3 = {
+	.id = "CON-3", .title = "no lost tail: an answer that was sent arrives", .level = MUST,
+	.applies = in_flight_applies, .judge = judge_con_3,
+	.why = "close() with unread bytes in the receive queue (a pipelined request, the rest of an upload) makes the kernel send "
+	       "RST instead of FIN, and the RST can overtake the end of the answer. RFC 9112, 9.6 asks servers to close in "
+	       "steps: stop writing, read on until the client closes, then close.",
+	.proof = "MUST: the wire shows the whole answer sent, and the client got only part of it because of an RST. SHOULD: the "
+		 "answer was read in full and the RST came after it; it survived this time.",
+	.modes = "SD-INFLIGHT-RST-UNREAD",
+	.fix_go = "Read the body in the handler (io.Copy(io.Discard, r.Body)); net/http then closes in steps by itself.",
+	.fix_node = "Consume the request (req.resume()) before res.end() when answering early.",
+	.fix_python = "gunicorn before 26 closes at once: put a proxy in front that buffers requests, or update.",
+	.fix_c = "shutdown(fd, SHUT_WR), read until 0 or a short deadline, then close(fd).",
+	.fix_nginx = "lingering_close on (the default) does it; do not switch it off.",
+};

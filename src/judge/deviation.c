@@ -1,0 +1,43 @@
+/* vary_to: the same signal to the process, its group, its terminal. Rounds that end differently are SIG-5's. */
+#include <string.h>
+
+#include "judge/facts.h"
+
+/* Races are no difference: only clients whose phase was proven count, by what became of them. */
+static void count_outcomes(const struct facts *f, const struct round_fact *r, uint32_t *counts)
+{
+	for each_conn(f, c) {
+		if (round_of(f, c) != r || c->spec == NO_SPEC || !conn_armed(f, c))
+			continue;
+		counts[c->spec * (size_t)CONN_N + c->outcome]++;
+	}
+}
+
+void mark_deviations(struct facts *f)
+{
+	size_t n = f->sc->n_clients * (size_t)CONN_N;
+	struct round_fact *first = NULL;
+	struct ending want = { 0 };
+
+	if (f->sc->n_vary_to < 2 || f->n_rounds > 64)
+		return;
+	uint32_t *a = arena_array(f->arena, uint32_t, n + 1), *b = arena_array(f->arena, uint32_t, n + 1);
+
+	for (uint32_t i = 0; i < f->n_rounds; i++) {
+		struct round_fact *r = &f->rounds[i];
+
+		if (!r->sig)
+			continue;
+		if (!first) {
+			first = r;
+			want = ending_of(f, r);
+			count_outcomes(f, r, a);
+			continue;
+		}
+		struct ending got = ending_of(f, r);
+
+		memset(b, 0, n * sizeof *b);
+		count_outcomes(f, r, b);
+		r->deviates = got.kind != want.kind || got.value != want.value || memcmp(a, b, n * sizeof *a) != 0;
+	}
+}

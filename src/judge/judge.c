@@ -1,0 +1,183 @@
+/* From the resolved scenario and the events to verdicts: runs the checks of checks.def and sums up. */
+#include "judge/judge.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "judge/checks.h"
+#include "judge/facts.h"
+#include "judge/say.h"
+#include "judge/story.h"
+
+const char *const outcome_names[] = { "PASS", "FAIL", "UNSURE", "SKIP", "BROKEN" };
+
+#define X(name) &check_##name,
+const struct check *const checks[] = {
+#include "judge/checks.def"
+};
+#undef X
+const size_t n_checks = sizeof checks / sizeof *checks;
+
+const struct check *check_by_id(const char *id)
+{
+	for (size_t i = 0; id && i < n_checks; i++)
+		if (!strcasecmp(checks[i]->id, id))
+			return checks[i];
+	return NULL;
+}
+
+/* The lists name scenarios too: only ids of checks count here, and a list without one lets all checks through. */
+static bool listed(char **list, const struct check *check, bool *ret_any)
+{
+	bool found = false;
+
+	*ret_any = false;
+	for (char **p = list; p && *p; p++) {
+		const struct check *named = check_by_id(*p);
+
+		*ret_any |= named != NULL;
+		found |= named == check;
+	}
+	return found;
+}
+
+static bool is_har(const struct check *check)
+{
+	return !strncmp(check->id, "HAR-", 4);
+}
+
+/* HAR-* are asked always: they say whether the others may be believed. Filtered out they stay unless they have something to say. */
+static bool selected(const struct scenario *sc, char **only, char **skip, const struct check *check)
+{
+	bool any;
+
+	if (listed(skip, check, &any))
+		return false;
+	if (!listed(only, check, &any) && any)
+		return false;
+	return listed(sc->only, check, &any) || !any;
+}
+
+static void add_verdict(struct result *ret, const struct check *check, const struct finding *finding)
+{
+	ret->verdicts[ret->n_verdicts++] = (struct verdict){ .check = check, .finding = *finding };
+}
+
+static void judge_checks(const struct scenario *sc, const struct facts *f, char **only, char **skip, struct arena *arena,
+			 struct result *ret)
+{
+	for (size_t i = 0; i < n_checks; i++) {
+		const struct check *check = checks[i];
+		struct finding finding = { .outcome = SKIP, .level = check->level };
+		bool wanted = selected(sc, only, skip, check), any;
+
+		if (!wanted && (!is_har(check) || listed(skip, check, &any)))
+			continue;
+		if (f->incomplete && check != &check_har_1)
+			continue;
+		if (!f->incomplete && !check->applies(sc, f))
+			continue;
+		if (f->unreachable && !is_har(check)) {
+			finding.expected = check->title;
+			found(f, &finding, SKIP, "a phase of this scenario could not be reached: see HAR-3");
+		} else {
+			check->judge(sc, f, arena, &finding);
+		}
+		if (wanted || finding.outcome == UNSURE || finding.outcome == BROKEN)
+			add_verdict(ret, check, &finding);
+	}
+}
+
+/* BROKEN witnesses make the run BROKEN whatever the checks say; else a MUST that failed; else what is not certain. */
+static void sum_up(const struct facts *f, struct result *ret)
+{
+	bool failed = false, broken = false, unsure = false, passed = false;
+
+	for (size_t i = 0; i < ret->n_verdicts; i++) {
+		const struct verdict *v = &ret->verdicts[i];
+		bool must = v->finding.level == MUST;
+
+		failed |= v->finding.outcome == FAIL && must;
+		ret->should_failed |= v->finding.outcome == FAIL && !must;
+		broken |= v->finding.outcome == BROKEN;
+		unsure |= v->finding.outcome == UNSURE && must;
+		passed |= !is_har(v->check) && v->finding.outcome != SKIP;
+		if (v->finding.outcome == SKIP && !ret->skip_reason && !is_har(v->check))
+			ret->skip_reason = v->finding.actual;
+		if (v->finding.outcome == BROKEN && !ret->broken)
+			ret->broken = v->finding.actual;
+	}
+	if (f->incomplete || f->dissent)
+		ret->outcome = BROKEN;
+	else
+		ret->outcome = failed ? FAIL : broken ? BROKEN : unsure ? UNSURE : passed ? PASS : SKIP;
+	if (ret->outcome != SKIP)
+		ret->skip_reason = NULL;
+	else if (f->unreachable)
+		ret->skip_reason = fact_text(f, f->unreachable);
+	else if (!ret->skip_reason)
+		ret->skip_reason = "no check applies to this scenario";
+	if (ret->outcome != BROKEN)
+		ret->broken = NULL;
+}
+
+static int by_event(const void *a, const void *b)
+{
+	uint32_t x = ((const struct frame_cite *)a)->event, y = ((const struct frame_cite *)b)->event;
+
+	return x < y ? -1 : x > y;
+}
+
+static void cite_frames(const struct facts *f, struct arena *arena, struct result *ret)
+{
+	size_t n = 0, kept = 0;
+
+	for (size_t i = 0; i < ret->n_verdicts; i++)
+		n += ret->verdicts[i].finding.n_cites;
+	if (!n)
+		return;
+	ret->frames = arena_array(arena, struct frame_cite, n);
+	for (size_t i = 0; i < ret->n_verdicts; i++) {
+		const struct finding *v = &ret->verdicts[i].finding;
+
+		for (unsigned k = 0; k < v->n_cites; k++)
+			if (fact_event(f, v->cites[k])->frame)
+				ret->frames[ret->n_frames++] = (struct frame_cite){ v->cites[k], fact_event(f, v->cites[k])->frame };
+	}
+	qsort(ret->frames, ret->n_frames, sizeof *ret->frames, by_event);
+	for (size_t i = 0; i < ret->n_frames; i++)
+		if (!i || ret->frames[i].event != ret->frames[i - 1].event)
+			ret->frames[kept++] = ret->frames[i];
+	ret->n_frames = kept;
+}
+
+/* The last words of both streams, if something failed. */
+static const char *tail_of(const struct facts *f, const struct result *ret, struct arena *arena)
+{
+	const char *tail = NULL;
+
+	if (ret->outcome != FAIL && ret->outcome != BROKEN && !ret->should_failed)
+		return NULL;
+	for each_event(f, EV_LOG_TAIL, n)
+		tail = tail && *tail ? arena_printf(arena, "%s%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n", fact_text(f, n)) :
+		       fact_text(f, n);
+	return tail && *tail ? tail : NULL;
+}
+
+void judge_all(const struct scenario *sc, const struct events *ev, char **only, char **skip, struct arena *arena,
+	       struct result *ret)
+{
+	struct facts *f = facts_build(sc, ev, arena);
+
+	*ret = (struct result){ .name = sc->name, .path = sc->path, .why = sc->why };
+	ret->verdicts = arena_array(arena, struct verdict, n_checks);
+	judge_checks(sc, f, only, skip, arena, ret);
+	sum_up(f, ret);
+	for each_conn(f, c) {
+		ret->connections[c->outcome]++;
+	}
+	cite_frames(f, arena, ret);
+	ret->target_tail = tail_of(f, ret, arena);
+	ret->story = story_of(f, ret, arena);
+}

@@ -1,0 +1,225 @@
+#include "judge/say.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/names.h"
+
+bool any_round(const struct facts *f)
+{
+	for each_round(f, r) {
+		return true;
+	}
+	return false;
+}
+
+bool has_phase(const struct scenario *sc, unsigned phases)
+{
+	for (size_t i = 0; i < sc->n_clients; i++)
+		if (sc->clients[i].phase < PHASE_N && phases >> sc->clients[i].phase & 1)
+			return true;
+	return false;
+}
+
+const char *client_name(const struct facts *f, const struct conn_fact *c)
+{
+	const char *text = fact_text(f, c->connect), *blank = strrchr(text, ' ');
+	int n = blank ? (int)(blank - text) : (int)strlen(text);
+
+	return arena_printf(f->arena, "client %.*s#%u", n > 80 ? 80 : n, text, c->number);
+}
+
+const char *first_signal(const struct facts *f, const struct round_fact *r)
+{
+	return r->sig ? signal_name((int)fact_a(f, r->sig)) : "the signal";
+}
+
+const char *time_text(const struct facts *f, nsec_t t)
+{
+	char text[32];
+	bool negative = t < 0;
+
+	duration_text(negative ? -(t + (t == INT64_MIN)) : t, text);
+	return arena_printf(f->arena, "%s%s", negative ? "-" : "", text);
+}
+
+nsec_t end_time(const struct facts *f, const struct conn_fact *c)
+{
+	uint32_t end;
+	enum conn_how how = conn_how(f, c, &end);
+
+	if (how == HOW_FIN && c->w_fin)
+		return fact_t(f, c->w_fin);
+	if (how == HOW_RST && c->w_rst)
+		return fact_t(f, c->w_rst);
+	return fact_t(f, end);
+}
+
+static const char *request_text(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+	nsec_t sig = signal_begin(f, r);
+	const char *signame = first_signal(f, r);
+
+	const char *acked = "";
+
+	if (c->w_acked && fact_a(f, c->w_acked) > 0 && fact_t(f, c->w_acked) <= sig)
+		acked = arena_printf(f->arena, "%lld bytes ACKed and ", (long long)fact_a(f, c->w_acked));
+	uint32_t sent = c->request ? c->request : c->partial;
+
+	if (!sent)
+		return arena_printf(f->arena, "connected, nothing sent");
+	nsec_t before = nsec_sub(sig, fact_t(f, sent));
+
+	if (c->proven && c->phase < PHASE_N)
+		return arena_printf(f->arena, "%sproven %s %s before %s", acked, phase_rows[c->phase].name,
+				    time_text(f, nsec_sub(sig, fact_t(f, c->proven))), signame);
+	return arena_printf(f->arena, "%srequest sent %s %s %s", acked, time_text(f, before < 0 ? nsec_sub(0, before) : before),
+			    before < 0 ? "after" : "before", signame);
+}
+
+static const char *ending_of_conn(const struct facts *f, const struct conn_fact *c, uint32_t *ret_frame)
+{
+	uint32_t end;
+
+	*ret_frame = 0;
+	switch (conn_how(f, c, &end)) {
+	case HOW_FIN:
+		*ret_frame = c->w_fin ? fact_event(f, c->w_fin)->frame : 0;
+		return "FIN";
+	case HOW_RST:
+		*ret_frame = c->w_rst ? fact_event(f, c->w_rst)->frame : 0;
+		return arena_printf(f->arena, "RST (%s)", errno_name((int)fact_a(f, end)));
+	case HOW_CLIENT:
+		return "the client's own close";
+	case HOW_OPEN:
+		break;
+	}
+	return "neither FIN nor RST";
+}
+
+const char *loss_text(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+	uint32_t frame, end;
+	const char *how = ending_of_conn(f, c, &frame);
+	int64_t got = 0, of = -1;
+	const char *amount;
+
+	conn_how(f, c, &end);
+	if (c->end)
+		got = fact_b(f, c->end);
+	uint32_t head = head_of_cut(f, c);
+
+	if (head)
+		of = fact_b(f, head);
+	if (of > 0)
+		amount = arena_printf(f->arena, "%lld of %lld bytes of body", (long long)got, (long long)of);
+	else if (head && of == -1)
+		amount = arena_printf(f->arena, "%lld bytes of a chunked body without its last chunk", (long long)got);
+	else if (conn_partial(f, c))
+		amount = arena_printf(f->arena, "part of the answer (%lld bytes of body)", (long long)got);
+	else
+		amount = "0 bytes of the answer";
+	nsec_t after = end ? nsec_sub(end_time(f, c), signal_begin(f, r)) : 0;
+	const char *at = end ? arena_printf(f->arena, ", %s after the signal", time_text(f, after)) : "";
+	const char *in = frame ? arena_printf(f->arena, " (frame %u)", frame) : "";
+
+	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s", client_name(f, c), request_text(f, c), how, amount, at, in);
+}
+
+void cite(struct finding *ret, uint32_t event)
+{
+	for (unsigned i = 0; i < ret->n_cites; i++)
+		if (ret->cites[i] == event)
+			return;
+	if (event && ret->n_cites < FINDING_CITES)
+		ret->cites[ret->n_cites++] = event;
+}
+
+void cite_conn(const struct facts *f, struct finding *ret, const struct conn_fact *c)
+{
+	uint32_t cites[FINDING_CITES];
+	unsigned n;
+
+	judge_conn(f, (int32_t)(c - f->conns), cites, &n);
+	for (unsigned i = 0; i < n; i++)
+		cite(ret, cites[i]);
+}
+
+void found(const struct facts *f, struct finding *ret, enum outcome outcome, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	ret->outcome = outcome;
+	ret->actual = arena_vprintf(f->arena, fmt, ap);
+	va_end(ap);
+	if (outcome == FAIL && !ret->whose)
+		ret->whose = "server";
+}
+
+void sum_begin(struct sum *t, const struct facts *f, struct finding *ret)
+{
+	*t = (struct sum){ .f = f, .ret = ret };
+}
+
+bool sum_bad(struct sum *t, enum level level, const char *whose, const char *text)
+{
+	bool tell = !t->bad || (level == MUST && !t->must);
+
+	t->bad++;
+	if (!tell)
+		return false;
+	t->must = level == MUST;
+	t->ret->level = level;
+	t->ret->whose = whose;
+	t->ret->actual = text;
+	t->ret->n_cites = 0;
+	return true;
+}
+
+void sum_unsure(struct sum *t, uint32_t event, const char *text)
+{
+	if (!t->unsure++) {
+		t->unsure_text = text;
+		if (!t->bad)
+			cite(t->ret, event);
+	}
+}
+
+void sum_see(struct sum *t, const char *id)
+{
+	t->elsewhere++;
+	if (!t->see)
+		t->see = id;
+}
+
+void sum_end(struct sum *t, const char *what)
+{
+	const struct facts *f = t->f;
+	uint32_t all = t->good + t->bad + t->unsure + t->contract + t->elsewhere;
+
+	if (t->bad) {
+		if (t->bad > 1)
+			found(f, t->ret, FAIL, "%s; the same on %u of %u connections", t->ret->actual, t->bad, all);
+		else
+			t->ret->outcome = FAIL;
+	} else if (t->unsure) {
+		found(f, t->ret, UNSURE, "%s%s", t->unsure_text,
+		      t->unsure > 1 ? arena_printf(f->arena, "; the same on %u of %u", t->unsure, all) : "");
+	} else if (t->good || t->contract) {
+		const char *also = "";
+
+		if (t->contract)
+			also = arena_printf(f->arena, "; %u lost after the second signal, by the contract of its policy", t->contract);
+		if (t->elsewhere)
+			also = arena_printf(f->arena, "%s; %u charged to %s", also, t->elsewhere, t->see);
+		found(f, t->ret, PASS, "%u of %u %s%s", t->good, all, what, also);
+	} else if (t->elsewhere) {
+		found(f, t->ret, SKIP, "not charged twice: see %s", t->see);
+	} else {
+		found(f, t->ret, SKIP, "no such connection in this run");
+	}
+}

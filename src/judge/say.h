@@ -1,0 +1,59 @@
+/* Saying what was found: sentences with numbers, and the events that prove them. */
+#pragma once
+#include "judge/checks.h"
+#include "judge/facts.h"
+
+/* "client slow#3", in the arena. */
+const char *client_name(const struct facts *f, const struct conn_fact *c);
+/* "SIGTERM" of the first signal of the round. */
+const char *first_signal(const struct facts *f, const struct round_fact *r);
+/* "1.2ms" in the arena; "-" before a negative time. */
+const char *time_text(const struct facts *f, nsec_t t);
+/* How a request that was read came to nothing: "client slow#0: request ACKed 12ms before SIGTERM, then FIN after 0 of
+ * 64 bytes of body, 1.2ms after the signal (frame 19)". */
+const char *loss_text(const struct facts *f, const struct conn_fact *c);
+/* When the server ended it: the wire's time if the wire saw it. */
+nsec_t end_time(const struct facts *f, const struct conn_fact *c);
+
+void cite(struct finding *ret, uint32_t event);
+void cite_conn(const struct facts *f, struct finding *ret, const struct conn_fact *c);
+/* Set outcome and actual. FAIL: whose is filled with "server" if it is not set yet. */
+void found(const struct facts *f, struct finding *ret, enum outcome outcome, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#define PHASES(phase) (1u << PHASE_##phase)
+
+/* Rounds that were signalled and are judged. */
+#define each_round(f, r) \
+	(const struct round_fact *r = (f)->rounds; r < (f)->rounds + (f)->n_rounds; r++) if (!round_judged(f, r)) {} else
+/* Connections of the scenario's clients in such rounds. */
+#define each_judged(f, c) \
+	(const struct conn_fact *c = (f)->conns; c < (f)->conns + (f)->n_conns; c++) \
+		if (!c->opened || c->spec == NO_SPEC || !round_judged(f, round_of(f, c))) {} else
+
+bool any_round(const struct facts *f);
+/* Does the scenario have clients in one of these phases (bits PHASES(...))? */
+bool has_phase(const struct scenario *sc, unsigned phases);
+static inline bool in_phase(const struct conn_fact *c, unsigned phases)
+{
+	return c->phase < PHASE_N && phases >> c->phase & 1;
+}
+
+/* Many connections, one verdict: the first of the worst kind is told, the rest is counted. */
+struct sum {
+	const struct facts *f;
+	struct finding *ret;
+	uint32_t good, bad, unsure, contract, elsewhere;
+	const char *see, *unsure_text;
+	bool must;
+};
+
+void sum_begin(struct sum *t, const struct facts *f, struct finding *ret);
+/* A violation, as text; true if it is the one that will be told (cite it then). */
+bool sum_bad(struct sum *t, enum level level, const char *whose, const char *text);
+void sum_unsure(struct sum *t, uint32_t event, const char *text);
+/* Another check answers for it. */
+void sum_see(struct sum *t, const char *id);
+/* what: plural, "requests in flight completed". */
+void sum_end(struct sum *t, const char *what);
+

@@ -1,0 +1,117 @@
+/* stdout and stderr of the target: files that it appends to and that we read at our own offsets. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+
+/* One descriptor for both: the target appends to it, we read at our own offsets. */
+int log_open(struct run *r, struct log_file *lf, const char *name)
+{
+	if (lf->fd >= 0)
+		return 0;               /* the restart goes on in the same files */
+	snprintf(lf->path, sizeof lf->path, "%s/%s", r->dir, name);
+	lf->fd = open(lf->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_TRUNC, 0644);
+	if (lf->fd < 0)
+		return err_set(r->err, ERR_HARNESS, errno, "cannot write %s", lf->path);
+	return 0;
+}
+
+void target_files(struct run *r, bool close_them)
+{
+	for (int i = 0; i < 2; i++) {
+		if (close_them && r->logs[i].fd >= 0)
+			close(r->logs[i].fd);
+		r->logs[i].fd = -1;
+	}
+}
+
+static void inotify_ready(struct watch *w, uint32_t events)
+{
+	struct run *r = w->arg;
+	char buf[4096];
+
+	(void)events;
+	while (read(w->fd, buf, sizeof buf) > 0)
+		;
+	r->log_activity = true;
+}
+
+static bool wants_log(const struct run *r)
+{
+	if (r->sc->target.ready == READY_LOG)
+		return true;
+	for (unsigned i = 0; i < r->n_actions; i++)
+		if (r->actions[i].has_re)
+			return true;
+	return false;
+}
+
+void logs_watch(struct run *r)
+{
+	r->inotify_watch = (struct watch){.fn = inotify_ready, .arg = r, .fd = -1};
+	if (!wants_log(r))
+		return;
+	r->inotify_watch.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (r->inotify_watch.fd < 0)
+		return;
+	inotify_add_watch(r->inotify_watch.fd, r->logs[0].path, IN_MODIFY);
+	inotify_add_watch(r->inotify_watch.fd, r->logs[1].path, IN_MODIFY);
+	loop_add(r->loop, &r->inotify_watch, EPOLLIN);
+	r->log_activity = true;
+}
+
+/* Whole lines that came since the last scan; true and the line if one matches. */
+bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream)
+{
+	for (int i = 0; i < 2; i++) {
+		struct log_file *lf = &r->logs[i];
+		ssize_t got = lf->fd < 0 ? 0 : pread(lf->fd, r->buf, RUN_BUF - 1, lf->at);
+
+		while (got > 0) {
+			r->buf[got] = '\0';
+			char *nl = memchr(r->buf, '\n', (size_t)got);
+
+			if (!nl && got < RUN_BUF - 1)
+				break;
+			size_t len = nl ? (size_t)(nl - (char *)r->buf) : (size_t)got;
+
+			lf->at += (int64_t)len + (nl ? 1 : 0);
+			snprintf(line, n, "%.*s", (int)(len < n ? len : n - 1), (char *)r->buf);
+			if (regexec(re, line, 0, NULL, 0) == 0) {
+				*ret_stream = i + 1;
+				return true;
+			}
+			got = pread(lf->fd, r->buf, RUN_BUF - 1, lf->at);
+		}
+	}
+	return false;
+}
+
+const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes)
+{
+	struct stat st;
+	char tail[4096];
+
+	*ret_bytes = 0;
+	if (lf->fd < 0 || fstat(lf->fd, &st) < 0 || !st.st_size)
+		return "";
+	*ret_bytes = (uint64_t)st.st_size;
+	off_t from = st.st_size > (off_t)sizeof tail - 1 ? st.st_size - (off_t)sizeof tail + 1 : 0;
+	ssize_t n = pread(lf->fd, tail, sizeof tail - 1, from);
+
+	if (n <= 0)
+		return "";
+	tail[n] = '\0';
+	char *p = tail + n;
+
+	for (unsigned seen = 0; p > tail; p--)
+		if (p[-1] == '\n' && p < tail + n && ++seen == lines)
+			break;
+	return arena_strdup(r->arena, p);
+}
+

@@ -1,0 +1,117 @@
+/* Clients that come again and again: bursts across the signal, and batches that show a leak. */
+#include <netinet/tcp.h>
+
+#include "run/engine.h"
+
+#define LOOK_EVERY (200 * NSEC_PER_USEC)
+
+static bool batch_done(struct run *r)
+{
+	for (uint32_t i = r->leak_from; i < r->n_conns; i++) {
+		struct conn *c = r->conns[i];
+
+		if (c->state != CONN_OVER && c->answered)
+			conn_close(r, c, "one request each");
+		if (c->state != CONN_OVER)
+			return !r->alive;
+	}
+	return true;
+}
+
+static bool count_row(const struct diag_row *row, void *arg)
+{
+	(void)row;
+	++*(uint32_t *)arg;
+	return true;
+}
+
+static bool server_ends_gone(struct run *r)
+{
+	nsec_t now = clock_now();
+	uint32_t open = 0;
+
+	r->look = r->t_prove;
+	if (now < r->t_prove)
+		return false;
+	r->look = r->t_prove = now + LOOK_EVERY;
+	diag_dump(r->world->diag, (1u << TCP_ESTABLISHED) | (1u << TCP_CLOSE_WAIT) | (1u << TCP_LAST_ACK),
+		  r->ports[0].number, count_row, &open);
+	return open == 0 || !r->alive;
+}
+
+/* RES-3, RES-4: connections of one request each in batches; after each, when the kernel shows no server end any more, a census. */
+int leak_batches(struct run *r)
+{
+	for (uint32_t b = 0; b < r->sc->leak_batches; b++) {
+		r->leak_from = r->n_conns;
+		for (uint32_t i = 0; i < r->sc->leak_batch_size; i++) {
+			struct conn *c = conn_open(r, &r->warmup);
+
+			if (!c)
+				return -1;
+			if (c->state == CONN_PARKED)
+				c->state = CONN_FREE;
+		}
+		pump(r, batch_done, clock_now() + r->sc->arm_within);
+		pump(r, server_ends_gone, clock_now() + 2 * NSEC_PER_SEC);
+		target_settle(r);
+		target_census(r, "batch", true);
+	}
+	return 0;
+}
+
+static void loop_turn(struct run *r, struct conn *c)
+{
+	struct client *cl = c->client;
+	uint32_t most = cl->spec->requests ? cl->spec->requests : 20000;
+	/* refused ends a burst; a visitor that comes again and again (`every`) counts its refusals */
+	bool over = (r->t_signal && clock_now() > r->t_signal + cl->spec->lasts) ||
+		    (!c->connected && !cl->spec->every) || cl->opened + c->asked >= most;
+
+	if (c->looped)
+		return;
+	if (!over && c->state != CONN_OVER && cl->spec->reuse && !c->an.close) {
+		conn_ask(r, c);
+		return;
+	}
+	c->looped = true;
+	if (c->state != CONN_OVER)
+		conn_close(r, c, over ? "the burst is over" : "one request each");
+	if (!over)
+		conn_open(r, cl);
+}
+
+static void loop_resume(struct timer *t)
+{
+	struct client *cl = t->arg;
+	struct conn *c = cl->paused;
+
+	cl->paused = NULL;
+	for (struct conn *next; c; c = next) {
+		next = c->next_pending;
+		c->next_pending = NULL;
+		c->paused = false;
+		loop_turn(c->w.arg, c);
+	}
+}
+
+/* Next turn of a loop client whose connection ended or was answered: ask again on it, or open the next; after its pause if
+ * it has one. */
+void phase_loop_step(struct run *r, struct conn *c)
+{
+	struct client *cl = c->client;
+
+	if (!cl->spec->every || c->looped) {
+		loop_turn(r, c);
+		return;
+	}
+	if (c->paused)
+		return;
+	c->paused = true;
+	c->next_pending = cl->paused;
+	cl->paused = c;
+	if (!c->next_pending) {
+		cl->pause = (struct timer){.fn = loop_resume, .arg = cl, .at = NSEC_NEVER};
+		timer_set(r->loop, &cl->pause, clock_now() + cl->spec->every);
+	}
+}

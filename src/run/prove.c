@@ -1,0 +1,161 @@
+/* The proof of each phase: the kernel's view of the server's end of the connection (sock_diag), the gate, or what the
+ * server said. Never time. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "run/engine.h"
+
+#define TIMER_PERSIST 4         /* net/ipv4/inet_diag.c: icsk_pending == ICSK_TIME_PROBE0 */
+
+int diag_of(struct run *r, const struct conn *c, struct diag_row *row)
+{
+	const struct port *port = &r->ports[c->client->port];
+	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(c->src_port), .sin_addr.s_addr = c->src_ip};
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(c->src_port),
+		.sin6_addr = IN6ADDR_LOOPBACK_INIT};
+
+	if (c->w.fd < 0 || !c->src_port)
+		return -ENOENT;
+	return diag_conn(r->world->diag, (const struct sockaddr *)&port->addr,
+			 port->v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4, row);
+}
+
+static bool all_acked(const struct conn *c)
+{
+	int unacked = 0;
+
+	return ioctl(c->w.fd, SIOCOUTQ, &unacked) == 0 && unacked == 0;
+}
+
+/* Every thread of the target asleep with a connection in the accept queue: nobody is on the way to accept it. */
+static bool target_asleep(struct run *r)
+{
+	struct proc v[64];
+	unsigned n = target_tree(r, v, 64, false);
+
+	for (unsigned i = 0; i < n && i < 64; i++) {
+		if (v[i].state != 'S' && v[i].state != 'D' && v[i].state != 'T' && v[i].state != 'Z')
+			return false;
+		if (v[i].threads < 2)
+			continue;
+		/* a sleeping leader says nothing of its threads */
+		if (target_thread_runs(v[i].pid))
+			return false;
+	}
+	return n > 0;
+}
+
+static bool prove_backlog(struct run *r, struct conn *c, const struct diag_row *row)
+{
+	if (row->inode) {
+		phase_unreachable(r, c, "the server accepted it at once: its workers are not all busy");
+		return false;
+	}
+	if (row->state != TCP_ESTABLISHED || !all_acked(c))
+		return false;
+	if (!r->stopped) {
+		/* three looks in a row, a scheduling tick apart */
+		nsec_t now = clock_now();
+
+		if (!target_asleep(r)) {
+			r->t_all_asleep = 0;
+			return false;
+		}
+		if (!r->t_all_asleep)
+			r->t_all_asleep = now;
+		if (now - r->t_all_asleep < 12 * NSEC_PER_MSEC)
+			return false;
+	}
+	phase_proven(r, c, 0, r->stopped ? "handshake complete, target stopped, not accepted (inode 0)" :
+		     "handshake complete, not accepted (inode 0), every thread of the target asleep");
+	return true;
+}
+
+static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row, uint32_t unread_allowed,
+		       const char *how)
+{
+	if (!row->inode || row->rqueue > unread_allowed || !all_acked(c))
+		return false;
+	phase_proven(r, c, row->inode, how);
+	return true;
+}
+
+static bool prove_connected(struct run *r, struct conn *c, const struct diag_row *row)
+{
+	if (row->inode) {
+		phase_proven(r, c, row->inode, "accepted (the server's socket has an inode)");
+		return true;
+	}
+	if (row->state == TCP_SYN_RECV || row->state == 12) {
+		phase_proven(r, c, 0, "held back by the kernel (TCP_DEFER_ACCEPT): established here, SYN-RECEIVED there");
+		return true;
+	}
+	return false;
+}
+
+static bool prove_slow_reader(struct run *r, struct conn *c, const struct diag_row *row)
+{
+	if (!row->inode || !row->wqueue || row->timer != TIMER_PERSIST)
+		return false;
+	phase_proven(r, c, row->inode, "zero window: the server's send queue is full and its persist timer runs");
+	return true;
+}
+
+/* One look at a connection that has sent what its phase sends. */
+bool phase_try_prove(struct run *r, struct conn *c)
+{
+	struct diag_row row = {0};
+	const struct client_spec *spec = c->client->spec;
+
+	if (c->state != CONN_PARKED || c->unproven)
+		return false;
+	if (c->client->gated && !c->gate_hit &&
+	    (spec->phase == PHASE_WAITING || spec->phase == PHASE_PIPELINED || spec->phase == PHASE_HALF_CLOSED))
+		return false;           /* the gate says it, nothing else does */
+	if (spec->phase == PHASE_IDLE && !c->answered)
+		return false;
+	if (spec->phase == PHASE_HALF_BODY && spec->expect_continue && !c->continued)
+		return false;
+	if (diag_of(r, c, &row) <= 0)
+		return false;
+	switch (spec->phase) {
+	case PHASE_CONNECTED:
+		return prove_connected(r, c, &row);
+	case PHASE_BACKLOG:
+		return prove_backlog(r, c, &row);
+	case PHASE_HALF_HEADER:
+		return prove_read(r, c, &row, 0, "accepted, half of the head was read");
+	case PHASE_HALF_BODY:
+		return prove_read(r, c, &row, 0, c->continued ? "100 Continue, and what was sent was read" :
+				  "accepted, half of the body was read");
+	case PHASE_WAITING:
+		return prove_read(r, c, &row, 0, c->gate_hit ? "it reached the gate" :
+				  "accepted, and the request was read (receive queue empty)");
+	case PHASE_IDLE:
+		return prove_read(r, c, &row, 0, "answered, open, nothing unread");
+	case PHASE_PIPELINED:
+		return prove_read(r, c, &row, c->unsent_n - 1, c->gate_hit ? "the first request reached the gate" :
+				  "the first request was read");
+	case PHASE_HALF_CLOSED:
+		if (row.state != TCP_CLOSE_WAIT)
+			return false;
+		/* in CLOSE-WAIT the FIN counts one in the receive queue until the server reads EOF */
+		return prove_read(r, c, &row, 1, c->gate_hit ? "it reached the gate, our FIN is there (CLOSE-WAIT)" :
+				  "the request was read, our FIN is there (CLOSE-WAIT)");
+	case PHASE_SLOW_READER:
+		return prove_slow_reader(r, c, &row);
+	case PHASE_STREAMING:
+	case PHASE_LATE:
+	case PHASE_LOOP:
+	case PHASE_TLS_HANDSHAKE:
+	case PHASE_UPGRADED:
+	case PHASE_N:
+		break;
+	}
+	return false;
+}
+
