@@ -5,10 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/cli.h"
 #include "target/diag.h"
 #include "target/port.h"
-
-enum { EXIT_BINDABLE = 0, EXIT_HELD = 1, EXIT_HARNESS = 3, EXIT_USAGE = 4 };
 
 static const char usage[] =
 	"usage: drainspec port [-o text|json] PORT\n"
@@ -48,7 +47,7 @@ static int examine(uint16_t port, bool json)
 	}
 	(json ? port_report_json : port_report_text)(&report, &out);
 	size_t written = fwrite(out.p, 1, out.n, stdout);
-	int status = report.errno_reuse ? EXIT_HELD : EXIT_BINDABLE;
+	int status = report.errno_reuse ? EXIT_FAILED : EXIT_OK;
 
 	if (written != out.n || fflush(stdout)) {
 		perror("drainspec port: standard output");
@@ -71,7 +70,7 @@ int cmd_port(int argc, char **argv)
 	optind = 0;     /* start afresh: the caller may have used getopt for itself */
 	while ((c = getopt_long(argc, argv, ":o:h", options, NULL)) != -1) {
 		if (c == 'h')
-			return fputs(usage, stdout) < 0 ? EXIT_HARNESS : 0;
+			return fputs(usage, stdout) < 0 ? EXIT_HARNESS : EXIT_OK;
 		if (c != 'o')
 			return usage_error(c == ':' ? "an option lacks its value: " : "unknown option: ", argv[optind - 1]);
 		json = !strcmp(optarg, "json");

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/dirs.h"
 #include "base/names.h"
 #include "cli/cli.h"
 #include "cli/output.h"
@@ -126,10 +127,13 @@ static int choose_out(struct suite *s, const char *name)
 				break;
 		}
 	}
-	mkdir(s->out, 0777);
-	if (access(s->out, W_OK) < 0) {
+	int rc = dirs_make(s->out);
+
+	if (rc == 0 && access(s->out, W_OK) < 0)
+		rc = -errno;
+	if (rc < 0) {
 		fprintf(stderr, "drainspec: cannot write evidence to %s: %s (choose another folder with --out)\n", s->out,
-			strerror(errno));
+			strerror(-rc));
 		return EXIT_HARNESS;
 	}
 	return 0;

@@ -15,6 +15,7 @@
 
 #include "base/names.h"
 #include "run/engine.h"
+#include "run/env.h"
 #include "target/autopsy.h"
 #include "target/iso.h"
 #include "target/port.h"
@@ -170,7 +171,7 @@ void zombies_look(struct run *r)
 }
 
 /* What the target left in a folder that is its own; a folder that has not changed since the last look is not read again. */
-static void left_files_in(struct run *r, const char *dir, struct timespec *changed)
+static void left_files_in(struct run *r, const char *dir, struct timespec *changed, bool say)
 {
 	struct stat st;
 	char path[512];
@@ -186,7 +187,7 @@ static void left_files_in(struct run *r, const char *dir, struct timespec *chang
 		if (lstat(path, &st) < 0)
 			continue;
 		/* folders are caches as often as leaks: not judged, but removed */
-		if (!S_ISDIR(st.st_mode))
+		if (say && !S_ISDIR(st.st_mode))
 			events_add(r->ev, EV_LEFT_FILE, -1, st.st_size, 0, arena_strdup(r->arena, path));
 		remove_tree(path);
 	}
@@ -194,6 +195,13 @@ static void left_files_in(struct run *r, const char *dir, struct timespec *chang
 		closedir(d);
 	if (stat(dir, &st) == 0)
 		*changed = st.st_mtim;
+}
+
+void places_clean(struct run *r)
+{
+	if (r->world->got & ISO_SHM)
+		left_files_in(r, "/dev/shm", &r->world->shm_changed, false);
+	left_files_in(r, r->world->tmp, &r->world->tmp_changed, false);
 }
 
 static int try_bind(const struct port *p, bool reuse)
@@ -238,15 +246,19 @@ void rebind(struct run *r)
 	}
 }
 
-/* An access log names the request by its User-Agent. */
+/* A log that names requests by their nonce, wherever in the line: as the User-Agent of an access log, or as the word that was
+ * echoed. Of 2^64 nonces only those that were sent mean anything, so nothing else can be taken for one. */
 static void log_nonce(struct run *r, const char *line, int stream)
 {
-	const char *ua = strstr(line, "drainspec (");
-	unsigned number;
-	struct conn *c = ua && strlen(ua) > 11 + NONCE_LEN ? conn_by_nonce(r, ua + 11, &number) : NULL;
+	for (const char *p = line; *p;) {
+		size_t n = strspn(p, "0123456789abcdef");
+		unsigned number;
+		struct conn *c = n == NONCE_LEN ? conn_by_nonce(r, p, &number) : NULL;
 
-	if (c)
-		events_add(r->ev, EV_LOG_NONCE, c->index, stream, number, NULL);
+		if (c)
+			events_add(r->ev, EV_LOG_NONCE, c->index, stream, number, NULL);
+		p += n ? n : 1;
+	}
 }
 
 static void log_words(struct run *r, struct log_file *lf, int stream)
@@ -314,9 +326,14 @@ static void expected_removed(struct run *r)
 {
 	struct stat st;
 
-	for (char **p = r->sc->expect.removes; p && *p; p++)
-		if (lstat(*p, &st) == 0)
-			events_add(r->ev, EV_LEFT_FILE, 1, st.st_size, 0, *p);
+	for (char **p = r->sc->expect.removes; p && *p; p++) {
+		char *path = env_expand(r, *p);
+
+		if (lstat(path, &st) == 0) {
+			events_add(r->ev, EV_LEFT_FILE, 1, st.st_size, 0, path);
+			unlink(path);   /* said once: it is not RES-4's as well */
+		}
+	}
 }
 
 /* One connect after the listener should be gone: refused is right, anything else is LSN-2's. */
@@ -344,7 +361,7 @@ void aftermath(struct run *r)
 	rebind(r);
 	expected_removed(r);
 	if (r->world->got & ISO_SHM)
-		left_files_in(r, "/dev/shm", &r->world->shm_changed);
-	left_files_in(r, r->world->tmp, &r->world->tmp_changed);
+		left_files_in(r, "/dev/shm", &r->world->shm_changed, true);
+	left_files_in(r, r->world->tmp, &r->world->tmp_changed, true);
 	logs(r);
 }

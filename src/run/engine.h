@@ -55,6 +55,9 @@ struct port {
 	bool v6;                                /* the target listens on ::1 only */
 	struct sockaddr_storage addr;
 	uint32_t inode;
+	uint32_t inodes[16];                    /* of all LISTEN rows on the port before the signal */
+	unsigned n_inodes;
+	uint32_t twin;                          /* listened on when all of those were gone */
 	bool listening, closed, back;
 	nsec_t t_last_open;
 };
@@ -226,6 +229,7 @@ bool actions_pending(const struct run *r);
 
 /* watch.c */
 void watch_listeners(struct run *r);
+void listeners_learn(struct run *r);
 void watch_counters(struct run *r, bool end);
 void watch_wire(struct run *r);                                  /* drains the ring: often, or packets are lost */
 void listen_rows(struct run *r, const char *when);
@@ -240,6 +244,7 @@ void zombies_look(struct run *r);
 void left_processes(struct run *r);
 void rebind(struct run *r);
 void restart(struct run *r);
+void places_clean(struct run *r);       /* TMPDIR and /dev/shm: what a killed restart left is nobody's */
 void remove_tree(const char *path);     /* files.c; never follows a link */
 void autopsy_and_kill(struct run *r, const char *why);
 

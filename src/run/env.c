@@ -24,7 +24,7 @@ static const char *variable(struct run *r, const char *name, size_t n)
 	return NULL;
 }
 
-static char *expand(struct run *r, const char *s)
+char *env_expand(struct run *r, const char *s)
 {
 	struct buf b = {0};
 
@@ -75,7 +75,7 @@ int env_build(struct run *r, const char *notify)
 		envc++;
 	r->argv = arena_array(r->arena, char *, argc + 1);
 	for (size_t i = 0; i < argc; i++)
-		r->argv[i] = expand(r, t->command[i]);
+		r->argv[i] = env_expand(r, t->command[i]);
 
 	struct env env = {.v = arena_array(r->arena, char *, envc + t->n_env + MAX_PORTS + 8)};
 
@@ -97,7 +97,7 @@ int env_build(struct run *r, const char *notify)
 	if (notify[0])
 		env_set(r, &env, "NOTIFY_SOCKET", notify);
 	for (size_t i = 0; i < t->n_env; i++)
-		env_set(r, &env, t->env[i].key, expand(r, t->env[i].value));
+		env_set(r, &env, t->env[i].key, env_expand(r, t->env[i].value));
 	r->envp = env.v;
 	return 0;
 }

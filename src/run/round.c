@@ -168,6 +168,7 @@ void round_end(struct run *r)
 		r->inotify_watch.fd = -1;
 	}
 	actions_free(r);
+	places_clean(r);
 }
 
 
@@ -177,10 +178,15 @@ static void drain(struct run *r)
 	nsec_t unsignalled = clock_now() + r->sc->arm_within + r->sc->expect.within;
 
 	r->watching = r->n_ports > 0;
+	listeners_learn(r);
 	/* the signal may hang on an event that never comes: then this ends it */
 	pump(r, round_over, unsignalled);
 	if (r->world->interrupted)
 		return;
+	/* it may have gone between two looks */
+	r->t_watch = 0;
+	if (r->watching && !r->alive)
+		watch_listeners(r);
 	if (!r->alive)
 		return;
 	zombies_look(r);

@@ -4,30 +4,18 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/dirs.h"
 #include "base/names.h"
 #include "run/engine.h"
 #include "target/iso.h"
 
 static int make_dir(const char *dir, struct err *reterr)
 {
-	char path[512];
+	int rc = dirs_make(dir);
 
-	/* nearly always only the last one is missing */
-	if (mkdir(dir, 0777) == 0 || errno == EEXIST)
-		return 0;
-	snprintf(path, sizeof path, "%s", dir);
-	for (char *p = path + 1; *p; p++)
-		if (*p == '/') {
-			*p = '\0';
-			mkdir(path, 0777);
-			*p = '/';
-		}
-	if (mkdir(path, 0777) < 0 && errno != EEXIST)
-		return err_set(reterr, ERR_HARNESS, errno, "cannot make the folder %s", dir);
-	return 0;
+	return rc < 0 ? err_set(reterr, ERR_HARNESS, -rc, "cannot make the folder %s", dir) : 0;
 }
 
 /* First of all: what was resolved, what can be seen, and what cannot. */

@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,33 +41,88 @@ static nsec_t watch_period(nsec_t since)
 	       since < 2 * NSEC_PER_SEC ? NSEC_PER_MSEC : 5 * NSEC_PER_MSEC;
 }
 
+static bool own_row(const struct port *p, uint32_t inode)
+{
+	for (unsigned i = 0; i < p->n_inodes; i++)
+		if (p->inodes[i] == inode)
+			return true;
+	return false;
+}
+
+struct port_rows {
+	struct port *port;
+	bool learn, own;
+};
+
+static bool see_row(const struct diag_row *row, void *arg)
+{
+	struct port_rows *rows = arg;
+	struct port *p = rows->port;
+
+	if (rows->learn && p->n_inodes < sizeof p->inodes / sizeof *p->inodes)
+		p->inodes[p->n_inodes++] = row->inode;
+	rows->own |= own_row(p, row->inode);
+	return true;
+}
+
+/* Which sockets listen on the target's ports before the signal: those are the listeners that have to go. What listens there
+ * afterwards is something else (LSN-2). */
+void listeners_learn(struct run *r)
+{
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		struct port_rows rows = {.port = &r->ports[i], .learn = true};
+
+		r->ports[i].n_inodes = 0;
+		diag_dump(r->world->diag, 1u << TCP_LISTEN, r->ports[i].number, see_row, &rows);
+	}
+}
+
+/* One of its own listeners still listens? *ret_row: whoever would get a connection. */
+static bool still_listens(struct run *r, struct port *p, struct diag_row *ret_row)
+{
+	struct port_rows rows = {.port = p};
+
+	if (diag_listener(r->world->diag, (struct sockaddr *)&p->addr, ret_row) <= 0)
+		return false;
+	if (own_row(p, ret_row->inode))
+		return true;
+	diag_dump(r->world->diag, 1u << TCP_LISTEN, p->number, see_row, &rows);
+	return rows.own;
+}
+
+static void look_at(struct run *r, struct port *p)
+{
+	struct diag_row row = {0};
+	bool open = still_listens(r, p, &row);
+	int32_t i = (int32_t)(p - r->ports);
+
+	if (!p->closed && open) {
+		p->t_last_open = clock_now();
+	} else if (!p->closed) {
+		p->closed = true;
+		events_add(r->ev, EV_LISTENER_CLOSED, i, p->number, p->t_last_open, NULL);
+		p->twin = row.inode;    /* 0 unless something else listened all the while */
+	} else if (row.inode && row.inode != p->twin && !p->back) {
+		p->back = true;
+		events_add(r->ev, EV_LISTENER_BACK, i, p->number, row.inode, NULL);
+	} else if (!row.inode && p->back) {
+		p->back = false;
+		events_add(r->ev, EV_LISTENER_CLOSED, i, p->number, clock_now(), "again");
+	}
+}
+
 void watch_listeners(struct run *r)
 {
 	nsec_t now = clock_now();
-	struct diag_row row;
 	bool all_closed = true;
 
 	if (now < r->t_watch)
 		return;
 	for (unsigned i = 0; i < r->n_ports; i++) {
-		struct port *p = &r->ports[i];
-		int found = diag_listener(r->world->diag, (struct sockaddr *)&p->addr, &row);
-
-		now = clock_now();
-		if (found > 0 && p->closed && !p->back) {
-			p->back = true;
-			events_add(r->ev, EV_LISTENER_BACK, (int32_t)i, p->number, row.inode, NULL);
-		} else if (found > 0) {
-			p->t_last_open = now;
-		} else if (found == 0 && (!p->closed || p->back)) {
-			if (!p->closed || p->back)
-				events_add(r->ev, EV_LISTENER_CLOSED, (int32_t)i, p->number, p->t_last_open,
-					   p->back ? "again" : NULL);
-			p->closed = true;
-			p->back = false;
-		}
-		all_closed &= p->closed;
+		look_at(r, &r->ports[i]);
+		all_closed &= r->ports[i].closed;
 	}
+	now = clock_now();
 	if (all_closed && r->n_ports)
 		actions_event(r, ON_LISTENER_CLOSED, now);
 	if (r->sc->expect.readiness && r->n_ports && !r->ports[0].closed && !r->ask_outstanding && now >= r->t_probe) {

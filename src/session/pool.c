@@ -87,6 +87,8 @@ static const char *how_it_died(struct pool *p, struct worker *w)
 	int status = 0;
 
 	waitpid(w->pid, &status, 0);
+	if (w->hung)
+		return "the worker process hung past every deadline of the scenario and was killed";
 	if (WIFSIGNALED(status))
 		return arena_printf(p->s->arena, "the worker process was killed by signal %d (%s)", WTERMSIG(status),
 				    strsignal(WTERMSIG(status)));
@@ -123,6 +125,7 @@ static int deal(struct pool *p, struct worker *w, struct err *reterr)
 		if (w->pid <= 0 && worker_start(p->s, w, reterr) < 0)
 			return -1;
 		if (worker_tell(w, (uint32_t)p->next) == 0) {
+			w->deadline = clock_now() + job->plan->hard_stop;
 			p->next++;
 			return 0;
 		}
@@ -170,6 +173,16 @@ static void tick(struct pool *p)
 		p->s->tick(p->s->arg, names, p->finished);
 }
 
+/* A scenario has deadlines of its own; a worker that is past all of them hangs, and that is our fault, not the target's. */
+static void stop_hanging(struct pool *p)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->w[i].job >= 0 && p->w[i].pid > 0 && clock_now() > p->w[i].deadline) {
+			p->w[i].hung = true;
+			worker_stop(&p->w[i], SIGKILL);
+		}
+}
+
 static int pool_loop(struct pool *p, struct err *reterr)
 {
 	while (p->finished < p->s->n_jobs && !p->signo) {
@@ -180,6 +193,7 @@ static int pool_loop(struct pool *p, struct err *reterr)
 		if (poll(fds, p->n + 1, 100) == 0)
 			tick(p);
 		signals_look(p);
+		stop_hanging(p);
 		for (unsigned i = 0; i < p->n && !p->signo; i++)
 			if (fds[i + 1].revents && take(p, &p->w[i], reterr) < 0)
 				return -1;

@@ -12,6 +12,8 @@ struct worker {
 	int fd;                 /* stream socket to it, -1 */
 	int32_t job;            /* what it runs, -1: idle */
 	uint32_t ran;
+	nsec_t deadline;        /* of its job */
+	bool hung;
 	struct buf in;
 };
 
