@@ -10,6 +10,12 @@ CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(BUILD)/gen
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SAN)
 LDLIBS   += -lpcap -lyaml -ljansson -lmnl -lm -lutil
 
+# V=1 shows the commands
+ifeq ($(V),)
+.SILENT:
+say = @printf '  %-7s %s\n' "$(1)" "$(2)"
+endif
+
 SRC     := $(wildcard src/*/*.c)
 OBJ     := $(SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/battery.o
 LIB_OBJ := $(filter-out $(BUILD)/src/cli/main.o,$(OBJ))
@@ -19,9 +25,11 @@ BATTERY := $(sort $(wildcard scenarios/battery/*.yaml))
 all: $(DRAINSPEC) fixtures
 
 $(DRAINSPEC): $(OBJ)
+	$(call say,LINK,$@)
 	$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $(OBJ) $(LDLIBS)
 
 $(BUILD)/%.o: %.c
+	$(call say,CC,$<)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 

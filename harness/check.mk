@@ -6,15 +6,15 @@ PY  := $(shell sh harness/setup/pytest.sh 2>/dev/null || echo python3)
 
 # The libraries must be there before the first compilation: the two commands install them by themselves.
 deps:
-	@$(APT) --group build
+	@$(APT) @build
 deps-check: deps
-	@$(APT) --group check
+	@$(APT) @check
 deps-real: deps-check
-	@$(APT) --group real
+	@$(APT) @real
 deps-bench: deps-check
-	@$(APT) --group bench
+	@$(APT) @bench
 
-DEMO = --slow gate --stream 'GET /gate/stream' --big 'GET /big' --upload 'POST /upload'
+DEMO = --slow gate --stream 'GET /gate/chunked' --big 'GET /big' --upload 'POST /upload'
 
 demo: deps
 	@$(MAKE) --no-print-directory all
@@ -82,8 +82,7 @@ flake: all
 	@echo "== both cores busy"; DRAINSPEC_LOAD=1 $(PY) -m pytest -q -x -p no:cacheprovider harness/e2e $(PYTEST_ARGS)
 
 check-real: deps-real
-	@$(MAKE) --no-print-directory all
-	@sh harness/setup/real.sh
+	@$(MAKE) --no-print-directory all real-targets
 	$(PY) -m pytest -q -p no:cacheprovider harness/real $(PYTEST_ARGS)
 
 bench: deps-bench
@@ -97,3 +96,5 @@ build/bench/stamp: harness/bench/stamp.c
 build/bench/floor: harness/bench/floor.c src/base/clock.c
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -std=gnu17 $(WARN) -O2 -o $@ $^ -lmnl -lpcap -lm
+
+include harness/setup/targets.mk

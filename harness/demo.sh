@@ -3,7 +3,7 @@
 # Succeeds when the good one passes and the faulty one is found out.
 set -u
 check() {
-	./drainspec check --slow gate --stream 'GET /gate/stream' --big 'GET /big' --upload 'POST /upload' \
+	./drainspec check --slow gate --stream 'GET /gate/chunked' --big 'GET /big' --upload 'POST /upload' \
 		--grace 3s -- fixtures/bin/http1_server --port '${PORT}' "$@"
 }
 echo '$ drainspec check --slow gate ... -- fixtures/bin/http1_server --port ${PORT}'

@@ -169,7 +169,7 @@ def bench_battery(tmp):
     times, drops = [], 0
     for i in range(ROUNDS):
         out = os.path.join(tmp, "battery-%d" % i)
-        w, _, _ = timed([TOOL, "check", "--out", out, "-j2", "--slow", "gate", "--stream", "GET /gate/stream", "--big", "GET /big",
+        w, _, _ = timed([TOOL, "check", "--out", out, "-j2", "--slow", "gate", "--stream", "GET /gate/chunked", "--big", "GET /big",
                          "--upload", "POST /upload", "--", SERVER, "--port", "${PORT}"])
         times.append(w)
         for d in os.listdir(out):

@@ -93,14 +93,21 @@ START_TEST(nearest)
 }
 END_TEST
 
+/* One assertion for a megabyte: each of check's costs a message to the runner. */
+static int all_zero(const char *p, size_t n)
+{
+	while (n && !p[n - 1])
+		n--;
+	return n == 0;
+}
+
 START_TEST(arenas)
 {
 	struct arena *a = arena_new();
 	char *small = arena_alloc(a, 1), *big = arena_alloc(a, 1 << 20);
 
 	ck_assert_uint_eq((uintptr_t)small % 16, 0);
-	for (size_t i = 0; i < 1 << 20; i++)
-		ck_assert_int_eq(big[i], 0);
+	ck_assert(all_zero(big, 1 << 20));
 	memset(big, 7, 1 << 20);
 	ck_assert_str_eq(arena_strdup(a, "x"), "x");
 	ck_assert_ptr_null(arena_strdup(a, NULL));
@@ -112,8 +119,7 @@ START_TEST(arenas)
 	/* memory is used again, and clean */
 	char *again = arena_alloc(a, 1 << 20);
 
-	for (size_t i = 0; i < 1 << 20; i++)
-		ck_assert_int_eq(again[i], 0);
+	ck_assert(all_zero(again, 1 << 20));
 	arena_free(a);
 	arena_free(NULL);
 }

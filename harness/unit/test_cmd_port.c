@@ -1,8 +1,7 @@
 /* drainspec port: what it prints, and its exit status. */
 #include "base/buf.h"
+#include "cli/cli.h"
 #include "target_rig.h"
-
-int cmd_port(int argc, char **argv);
 
 static int command(char *a, char *b, char *c, struct buf *out)
 {

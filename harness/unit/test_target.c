@@ -1,10 +1,11 @@
 /* sock_diag: what the kernel says about sockets in each state that the run layer relies on. */
+#include <netinet/tcp.h>
 #include <sys/syscall.h>
 
 #include "target/syscall_names.h"
 #include "target_rig.h"
 
-enum { ESTABLISHED = 1, FIN_WAIT2 = 5, TIME_WAIT = 6, CLOSE_WAIT = 8, LISTEN = 10, PERSIST = 4 };
+enum { ESTABLISHED = 1, SYN_RECEIVED = 3, FIN_WAIT2 = 5, TIME_WAIT = 6, CLOSE_WAIT = 8, LISTEN = 10, PERSIST = 4 };
 
 static int listener_at(struct diag *diag, const char *ip, uint16_t port, struct diag_row *row)
 {
@@ -122,6 +123,31 @@ START_TEST(diag_time_wait_is_said)
 }
 END_TEST
 
+/* With TCP_DEFER_ACCEPT the client is ESTABLISHED and the server has nothing but a request socket. */
+START_TEST(diag_half_open)
+{
+	struct diag_row row;
+	int seconds = 5;
+
+	NEED_NET();
+	struct diag *diag = rig_diag();
+	int lfd = rig_listen("::", 0, 0);
+	uint16_t port = rig_port(lfd);
+
+	ck_assert(!setsockopt(lfd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, sizeof seconds));
+	int c = rig_connect("127.0.0.1", port, 0);
+
+	ck_assert_int_eq(conn_at(diag, "127.0.0.1", port, rig_port(c), &row), 1);
+	ck_assert_int_eq(row.state, SYN_RECEIVED);
+	ck_assert_int_eq(row.inode, 0);
+	ck_assert_int_eq(listener_at(diag, "127.0.0.1", port, &row), 1);
+	ck_assert_int_eq(row.rqueue, 0);
+	close(c);
+	close(lfd);
+	diag_close(diag);
+}
+END_TEST
+
 START_TEST(diag_zero_window)
 {
 	struct diag_row row = {0};
@@ -228,6 +254,7 @@ int main(void)
 	tcase_add_test(tc, diag_finds_listeners);
 	tcase_add_loop_test(tc, diag_follows_a_connection, 0, 3);
 	tcase_add_test(tc, diag_time_wait_is_said);
+	tcase_add_test(tc, diag_half_open);
 	tcase_add_test(tc, diag_zero_window);
 	tcase_add_test(tc, diag_dump_counts_and_stops);
 	tcase_add_test(tc, syscalls_have_names);

@@ -247,6 +247,7 @@ START_TEST(census_names_holders)
 
 		ck_assert(!seteuid(65534));
 		ck_assert_int_eq(census_socket_holders(&pid1, 1, row.inode, h, 4), -EACCES);
+		ck_assert(!seteuid(0));
 	}
 	close(fd);
 	diag_close(diag);

@@ -178,13 +178,12 @@ START_TEST(inherited)
 	struct port_report r = {0};
 	const struct port_holder *h = NULL;
 
-	for (int i = 0; i < 1000 && !h; i++) {  /* until cat runs */
+	for (int i = 0; i < 1000 && (!h || strcmp(h->comm, "cat")); i++) {      /* until it runs */
 		port_report_free(&r);
 		r = examine(port, 0);
 		h = find(&r, HOLDER_INHERITED);
 	}
-	ck_assert_ptr_nonnull(h);
-	ck_assert(r.n == 2 && r.v[0].kind == HOLDER_LISTENER && r.v[0].pid == pid);
+	ck_assert(h && r.n == 2 && r.v[0].kind == HOLDER_LISTENER && r.v[0].pid == pid);
 	ck_assert_str_eq(h->comm, "cat");
 	ck_assert_ptr_nonnull(strstr(h->text, "missing CLOEXEC"));
 	pid_t cat = h->pid;
@@ -399,9 +398,7 @@ START_TEST(self)
 	struct port_report r;
 
 	ck_assert_int_eq(port_examine(diag, rig_port(fd), &r, NULL), 0);
-	ck_assert_int_eq(r.n, 1);
-	ck_assert_int_eq(r.v[0].kind, HOLDER_SELF);
-	ck_assert_int_eq(r.v[0].fd, fd);
+	ck_assert(r.n == 1 && r.v[0].kind == HOLDER_SELF && r.v[0].fd == fd);
 	expect_first(&r, "it has it already itself");
 	expect_text(&r, "a second listen on one address");
 	port_report_free(&r);

@@ -148,6 +148,17 @@ static void undelivered(struct sum *t, const struct round_fact *r)
 	sum_unsure(t, r->sig_failed ? r->sig_failed : r->exit, "the target had gone before the second signal could be sent");
 }
 
+/* A target that ends faster than the scenario's second signal: nothing can be said, and where the scenario allows it nothing is
+ * missed either. */
+static bool too_late(const struct scenario *sc, const struct facts *f)
+{
+	for each_round(f, r) {
+		if (r->sig2)
+			return false;
+	}
+	return sc->skip_if_unreachable;
+}
+
 static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	static const char *const expected[] = {
@@ -158,9 +169,13 @@ static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct
 	enum second_policy policy = second_policy(f);
 	struct sum t;
 
-	(void)sc, (void)arena;
+	(void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = expected[policy <= SECOND_IDEMPOTENT ? policy : SECOND_ANY];
+	if (too_late(sc, f)) {
+		found(f, ret, SKIP, "the target had ended before the second signal could be sent");
+		return;
+	}
 	for each_round(f, r) {
 		struct held h;
 

@@ -149,7 +149,9 @@ bool conn_ghost(const struct facts *f, const struct conn_fact *c)
 		return false;
 	if (fact_t(f, c->still) < fact_t(f, r->exit) || fact_a(f, c->still) != TCP_ESTABLISHED)
 		return false;
-	if (f->wire == WIRE_OK && (c->w_fin || c->w_rst))
+	/* what the server's kernel answers to our own closing at the end tells nobody anything */
+	if (f->wire == WIRE_OK && ((c->w_fin && fact_t(f, c->w_fin) < fact_t(f, c->still)) ||
+				   (c->w_rst && fact_t(f, c->w_rst) < fact_t(f, c->still))))
 		return false;
 	return !server_end_alive(fact_b(f, c->still));
 }

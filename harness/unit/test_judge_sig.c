@@ -1,0 +1,512 @@
+/* SIG-*, LSN-*: each passes, fails, and knows when to keep quiet. */
+#include "judge_rig.h"
+
+static int32_t waiting(void)
+{
+	unsigned slow = client("slow", PHASE_WAITING);
+
+	starts();
+	int32_t c = parked(slow, "GET /gate");
+
+	add(MS(3), EV_GATE_REACHED, c, 0, 0, "x GET /gate");
+	signalled();
+	closes_listener(MS(5) + 200);
+	return c;
+}
+
+static void answered(int32_t c, int us)
+{
+	answers(us, c, 0, 200, 64, "close");
+	fin(us + 50, c, 1, 0);
+}
+
+static void over(int us)
+{
+	ends(us);
+	judge();
+}
+
+/* ---- the first signal ---- */
+
+START_TEST(sig_1)
+{
+	starts_with(NONE);
+	signalled_with(SIGTERM, NONE);
+	closes_listener(MS(6));
+	add(MS(5) + 500, EV_KILLED, 0, PID, SIGTERM, "root");
+	over(MS(9));
+	fails("SIG-1");
+	is("EXI-1", SKIP);
+	is("EXI-3", PASS);
+	says("SIG-1", "killed by SIGTERM");
+}
+END_TEST
+
+START_TEST(sig_1_go_sets_all_bits)
+{
+	int32_t c = waiting();
+
+	fin(MS(6), c, 0, 0);
+	add(MS(6), EV_KILLED, 0, PID, SIGTERM, "root");
+	over(MS(9));
+	is("SIG-1", PASS);
+	is("EXI-1", PASS);
+	fails("CON-1");
+}
+END_TEST
+
+START_TEST(sig_1_before_the_first_answer)
+{
+	add(0, EV_SCENARIO, -1, 0, 0, "{}");
+	add(0, EV_SEES, -1, 63, 0, "all");
+	add(2, EV_LAUNCH, 0, PID, 0, "./srv");
+	add(3, EV_LISTEN, 0, PORT, 77, "x");
+	signalled_with(SIGTERM, NONE);
+	closes_listener(MS(6));
+	add(MS(5) + 500, EV_KILLED, 0, PID, SIGTERM, "root");
+	over(MS(9));
+	fails("");
+	is("SIG-1", SKIP);
+	is("EXI-1", UNSURE);
+}
+END_TEST
+
+static void sweep_round(int number, bool lost, bool serving)
+{
+	g.ev.round = (uint16_t)number;
+	add(MS(20 * number), EV_ROUND, -1, number, 0, "signal 1ms after exec");
+	add(MS(20 * number) + 1, EV_LAUNCH, 0, PID + number, 0, "./srv");
+	events_add_at(&g.ev, T0 + MS(20 * number + 1) * 1000, 0, EV_SIGNAL, 0, SIGTERM, T0 + MS(20 * number + 1) * 1000 + 900, "process");
+	if (!lost) {
+		add(MS(20 * number + 2), EV_KILLED, 0, PID + number, SIGTERM, "root");
+	} else {
+		if (serving)
+			add(MS(20 * number + 15), EV_READINESS, -1, 200, 0, NULL);
+		add(MS(20 * number + 16), EV_HARNESS_KILL, -1, PID + number, SIGKILL, "alive after a signal during start-up");
+		add(MS(20 * number + 17), EV_KILLED, 0, PID + number, SIGKILL, "root by harness");
+	}
+}
+
+START_TEST(sig_2)
+{
+	g.sc.sweep = 3;
+	starts();
+	for (int i = 1; i < 4; i++)
+		sweep_round(i, false, false);
+	over(MS(90));
+	fails("");
+	is("SIG-2", PASS);
+	says("SIG-2", "3 of 3");
+	ck_assert_ptr_null(verdict("EXI-1"));
+}
+END_TEST
+
+START_TEST(sig_2_lost)
+{
+	g.sc.sweep = 3;
+	starts();
+	sweep_round(1, false, false);
+	sweep_round(2, true, true);
+	over(MS(90));
+	fails("SIG-2");
+	says("SIG-2", "was lost");
+}
+END_TEST
+
+START_TEST(sig_2_left)
+{
+	g.sc.sweep = 3;
+	starts();
+	sweep_round(1, false, false);
+	add(MS(30), EV_LEFT_PROCESS, -1, 140, 1, "srv, state S, 1 threads");
+	over(MS(90));
+	fails("SIG-2");
+}
+END_TEST
+
+START_TEST(sig_2_unsure)
+{
+	g.sc.sweep = 3;
+	starts();
+	sweep_round(1, true, false);
+	over(MS(90));
+	is("SIG-2", UNSURE);
+}
+END_TEST
+
+/* ---- the second ---- */
+
+static int32_t second(int signo, enum second_policy policy)
+{
+	int32_t c = waiting();
+
+	g.sc.expect.has_second = policy != SECOND_ANY;
+	g.sc.expect.second = policy;
+	add(MS(50), EV_SIGNAL, 1, signo, T0 + MS(50) * 1000 + 3000, "process 100");
+	return c;
+}
+
+START_TEST(sig_3_idempotent)
+{
+	int32_t c = second(SIGTERM, SECOND_IDEMPOTENT);
+
+	add(MS(60), EV_GATE_RELEASED, -1, 1, 0, NULL);
+	answered(c, MS(61));
+	exits(MS(62), 0);
+	over(MS(63));
+	fails("");
+	is("SIG-3", PASS);
+}
+END_TEST
+
+START_TEST(sig_3_idempotent_cuts)
+{
+	int32_t c = second(SIGTERM, SECOND_IDEMPOTENT);
+
+	fin(MS(51), c, 0, 0);
+	exits(MS(52), 0);
+	over(MS(63));
+	fails("SIG-3");
+	is("CON-1", SKIP);
+}
+END_TEST
+
+START_TEST(sig_3_force_ignored)
+{
+	int32_t c = second(SIGTERM, SECOND_FORCE);
+
+	add(MS(60), EV_GATE_RELEASED, -1, 1, 0, NULL);
+	answered(c, MS(61));
+	exits(MS(62), 0);
+	over(MS(63));
+	fails("SIG-3");
+	says("SIG-3", "did not end the drain");
+}
+END_TEST
+
+START_TEST(sig_3_any)
+{
+	int32_t c = second(SIGTERM, SECOND_ANY);
+
+	add(MS(60), EV_GATE_RELEASED, -1, 1, 0, NULL);
+	answered(c, MS(61));
+	exits(MS(62), 0);
+	over(MS(63));
+	fails("");
+	is("SIG-3", PASS);
+}
+END_TEST
+
+START_TEST(sig_3_hangs)
+{
+	int32_t c = second(SIGTERM, SECOND_ANY);
+
+	add(MS(60), EV_GATE_RELEASED, -1, 1, 0, NULL);
+	still_open(MS(10004), c, 1, 1);
+	hangs("main thread 'srv' in pause; no client socket open");
+	over(MS(10010));
+	fails("SIG-3");
+	is("EXI-2", SKIP);
+}
+END_TEST
+
+START_TEST(sig_3_too_late)
+{
+	int32_t c = waiting();
+
+	g.sc.n_signals = 2;
+	g.signals[1].signo = SIGTERM;
+	answered(c, MS(20));
+	exits(MS(21), 0);
+	add(MS(50), EV_SIGNAL_FAILED, 1, SIGTERM, ESRCH, "process 100");
+	over(MS(51));
+	is("SIG-3", UNSURE);
+}
+END_TEST
+
+START_TEST(sig_4_ignored)
+{
+	int32_t c = second(SIGINT, SECOND_ANY);
+
+	add(MS(300), EV_GATE_RELEASED, -1, 1, 0, NULL);
+	answered(c, MS(301));
+	exits(MS(302), 0);
+	over(MS(303));
+	fails("SIG-4");
+	ck_assert_int_eq(verdict("SIG-4")->level, SHOULD);
+	ck_assert_int_eq(g.res.outcome, PASS);
+}
+END_TEST
+
+START_TEST(sig_4_forces)
+{
+	int32_t c = second(SIGINT, SECOND_FORCE);
+
+	fin(MS(51), c, 0, 0);
+	exits(MS(52), 1);
+	over(MS(53));
+	fails("");
+	is("SIG-4", PASS);
+}
+END_TEST
+
+START_TEST(sig_4_force_ignored)
+{
+	second(SIGINT, SECOND_FORCE);
+	still_open(MS(10004), 1, 1, 1);
+	hangs("main thread 'srv' in epoll_wait");
+	over(MS(10010));
+	fails("SIG-4");
+	ck_assert_int_eq(verdict("SIG-4")->level, MUST);
+}
+END_TEST
+
+static enum whom both[] = { TO_PROCESS, TO_GROUP };
+
+static void to_group(int code, bool loses)
+{
+	g.sc.vary_to = both;
+	g.sc.n_vary_to = 2;
+	int32_t c = waiting();
+
+	answered(c, MS(10));
+	exits(MS(20), 0);
+	g.ev.round = 1;
+	add(MS(30), EV_ROUND, -1, 1, 0, "group");
+	add(MS(31), EV_LAUNCH, 0, 200, 0, "./srv");
+	add(MS(31), EV_LISTEN, 0, PORT, 78, "x");
+	c = parked_at(MS(32), 0, "GET /gate");
+	events_add_at(&g.ev, T0 + MS(35) * 1000, 0, EV_SIGNAL, 0, SIGTERM, T0 + MS(35) * 1000 + 3, "process group 200");
+	add(MS(36), EV_LISTENER_CLOSED, 0, PORT, T0 + MS(35) * 1000 + 10, NULL);
+	if (loses)
+		fin(MS(36), c, 0, 0);
+	else
+		answered(c, MS(36));
+	add(MS(37), EV_EXIT, 0, 200, code, "root");
+	over(MS(40));
+}
+
+START_TEST(sig_5)
+{
+	to_group(0, false);
+	fails("");
+	is("SIG-5", PASS);
+}
+END_TEST
+
+START_TEST(sig_5_double)
+{
+	to_group(1, true);
+	fails("SIG-5");         /* neither CON-1 nor EXI-1: the round is SIG-5's */
+	says("SIG-5", "exit 0");
+	says("SIG-5", "exit 1");
+	says("SIG-5", "fin-no-response");
+}
+END_TEST
+
+START_TEST(sig_6)
+{
+	g.sc.target.isolate = ISOLATE_CONTAINER;
+	starts_with(NONE);
+	add(MS(3), EV_CENSUS, -1, ++g.census, 1, "armed");
+	process(MS(3), "S", PID, 1, 1, 5, NONE, ",\"pid1\":true");
+	events_add_at(&g.ev, T0 + MS(5) * 1000, 0, EV_SIGNAL, 0, SIGTERM, T0 + MS(5) * 1000 + 3, "process 100");
+	hangs("it still listens and waits for connections as if no signal had come");
+	over(MS(10010));
+	fails("SIG-6");
+	is("EXI-2", SKIP);
+	is("LSN-1", SKIP);
+}
+END_TEST
+
+/* ---- the listener ---- */
+
+START_TEST(lsn_1_late)
+{
+	starts();
+	signalled();
+	add(MS(1300), EV_LISTENER_CLOSED, 0, PORT, T0 + MS(1299) * 1000, NULL);
+	exits(MS(1301), 0);
+	over(MS(1302));
+	fails("LSN-1");
+	says("LSN-1", "still open 1.29s after SIGTERM");
+}
+END_TEST
+
+START_TEST(lsn_1_border)
+{
+	starts();
+	signalled();
+	add(MS(1300), EV_LISTENER_CLOSED, 0, PORT, T0 + MS(1000) * 1000, NULL);
+	exits(MS(1301), 0);
+	over(MS(1302));
+	is("LSN-1", UNSURE);
+}
+END_TEST
+
+START_TEST(lsn_1_never_began)
+{
+	starts();
+	signalled();
+	hangs("it still listens");
+	over(MS(10010));
+	fails("EXI-2");
+	is("LSN-1", SKIP);
+	says("EXI-2", "never began to stop");
+}
+END_TEST
+
+static void connects(int us, bool served)
+{
+	client("new", PHASE_LATE);
+	int32_t c = opened(us, "new");
+
+	asks(us + 20, c, 0, "GET /");
+	if (served)
+		answers(us + 30, c, 0, 200, 16, "close");
+	fin(us + 100, c, served, 0);
+}
+
+START_TEST(lsn_2_leak)
+{
+	starts();
+	signalled();
+	add(MS(6), EV_LISTENER_OTHER, 0, PORT, 78, NULL);
+	connects(MS(300), false);
+	closes_listener(MS(310));
+	exits(MS(310), 0);
+	over(MS(320));
+	fails("LSN-2");
+	says("LSN-2", "SO_REUSEPORT");
+}
+END_TEST
+
+START_TEST(lsn_2_group_member_serves)
+{
+	starts();
+	signalled();
+	add(MS(6), EV_LISTENER_OTHER, 0, PORT, 78, NULL);
+	connects(MS(7), false);         /* members close one after the other: too early to say */
+	connects(MS(300), true);
+	closes_listener(MS(310));
+	exits(MS(310), 0);
+	over(MS(320));
+	fails("");
+}
+END_TEST
+
+START_TEST(lsn_2_accepts_after)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	connects(MS(20), false);
+	exits(MS(30), 0);
+	over(MS(31));
+	fails("LSN-2");
+}
+END_TEST
+
+static void rebind(int reuse, int plain)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	exits(MS(7), 0);
+	add(MS(8), EV_REBIND, 0, reuse, plain, NULL);
+}
+
+START_TEST(lsn_3_time_wait)
+{
+	rebind(0, EADDRINUSE);
+	over(MS(20));
+	fails("");
+	says("LSN-3", "TIME_WAIT");
+}
+END_TEST
+
+START_TEST(lsn_3_holder)
+{
+	rebind(EADDRINUSE, EADDRINUSE);
+	add(MS(9), EV_LEFT_PROCESS, -1, 104, 1, "srv, state S, 1 threads");
+	add(MS(9), EV_PORT_HOLDER, 0, PORT, 4, "srv (pid 104, fd 5) is bound to 127.0.0.1:8080; stop it");
+	over(MS(20));
+	fails("LSN-3");
+	is("RES-1", SKIP);
+	says("LSN-3", "pid 104");
+}
+END_TEST
+
+START_TEST(lsn_4)
+{
+	g.sc.restart = true;
+	rebind(0, EADDRINUSE);
+	add(MS(10), EV_LAUNCH, 1, 101, 1, "restart");
+	add(MS(12), EV_EXIT, 1, 101, 1, "root");
+	add(MS(13), EV_PORT_HOLDER, 0, PORT, 7, "3 connections in TIME_WAIT; set SO_REUSEADDR");
+	add(MS(14), EV_RESTART, -1, 0, 0, "it exited with 1 before it was ready");
+	over(MS(20));
+	fails("LSN-4");
+	is("LSN-3", PASS);
+	ck_assert_ptr_nonnull(strstr(verdict("LSN-4")->hint, "SO_REUSEADDR"));
+}
+END_TEST
+
+START_TEST(lsn_5)
+{
+	char *removes[] = { "/tmp/x.pid", NULL };
+
+	g.sc.expect.removes = removes;
+	rebind(0, 0);
+	add(MS(9), EV_LEFT_FILE, 1, 4, 0, "/tmp/x.pid");
+	over(MS(20));
+	fails("LSN-5");
+	is("RES-4", PASS);
+}
+END_TEST
+
+static void readiness(int last)
+{
+	g.sc.expect.readiness = "/healthz";
+	starts();
+	signalled();
+	add(MS(6), EV_READINESS, -1, 200, 0, NULL);
+	add(MS(10), EV_READINESS, -1, last, 0, NULL);
+	closes_listener(MS(60));
+	add(MS(61), EV_READINESS, -1, -ECONNREFUSED, 0, NULL);
+	exits(MS(62), 0);
+	over(MS(63));
+}
+
+START_TEST(lsn_6)
+{
+	readiness(503);
+	fails("");
+	is("LSN-6", PASS);
+}
+END_TEST
+
+START_TEST(lsn_6_lies)
+{
+	readiness(200);
+	fails("LSN-6");
+}
+END_TEST
+
+#define T(name) tcase_add_test(tc, name)
+int main(void)
+{
+	Suite *s = suite_create("judge: signals and listeners");
+	TCase *tc = tcase_create("signals and listeners");
+
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
+	T(sig_1), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
+	T(sig_2_left), T(sig_2_unsure), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
+	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_too_late), T(sig_4_ignored);
+	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_6), T(lsn_1_late);
+	T(lsn_1_border), T(lsn_1_never_began), T(lsn_2_leak), T(lsn_2_group_member_serves);
+	T(lsn_2_accepts_after), T(lsn_3_time_wait), T(lsn_3_holder), T(lsn_4), T(lsn_5), T(lsn_6);
+	T(lsn_6_lies);
+	return rig_main(s);
+}
