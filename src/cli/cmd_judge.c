@@ -37,7 +37,7 @@ static struct result *next_result(struct rejudge *j)
 static int judge_dir(struct rejudge *j, const char *dir)
 {
 	char *path = arena_printf(j->arena, "%s/events.jsonl", dir);
-	struct events ev;
+	struct events ev __attribute__((cleanup(events_close)));
 	struct err err = {0};
 	struct scenario *sc;
 	int cut = 0;

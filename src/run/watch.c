@@ -170,8 +170,8 @@ static void read_pair(const char *names, const char *values, uint64_t *out)
 			const char *c = counters[i];
 
 			/* "TcpExt:" against "TcpExt.", then the name itself */
-			if (c[prefix] == names[0] && c[prefix - 1] == '.' && !memcmp(c, first, prefix - 1) &&
-			    !memcmp(c + prefix, names, n) && !c[prefix + n])
+			if (strlen(c) > prefix && c[prefix] == names[0] && c[prefix - 1] == '.' && !strncmp(c, first, prefix - 1) &&
+			    !strncmp(c + prefix, names, n) && !c[prefix + n])
 				out[i] = strtoull(values, NULL, 10);
 		}
 		names += n;
