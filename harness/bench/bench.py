@@ -74,6 +74,7 @@ def bench_floor(tmp):
         rate.append(N / w1)
         shutil.rmtree(o1)
         shutil.rmtree(o2)
+        shutil.rmtree(d)
     goal("wall time, one worker / floor", "%.2f [%.2f-%.2f]" % (med(wall), min(wall), max(wall)), med(wall) <= 1.5, "<= 1.5")
     goal("CPU time, one worker / floor", "%.2f [%.2f-%.2f]" % (med(cpu), min(cpu), max(cpu)), med(cpu) <= 1.5, "<= 1.5")
     goal("scenarios a second, two workers / one", "%.2f [%.2f-%.2f]" % (med(two), min(two), max(two)), med(two) >= 1.7, ">= 1.7")

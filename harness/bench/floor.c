@@ -1,6 +1,6 @@
 /* The floor of one gate-driven scenario: the same steps as scenarios/bench/gate.yaml, done bare, in one process and one
  * namespace: launch, readiness by sock_diag every 100 us, one quick request, one request in flight at the gate, SIGTERM, listener gone,
- * gate released, answer, exit, re-bind both ways, captured to a file, judged, one line of JSON.
+ * gate released, answer, exit, re-bind both ways, captured (trace and output in a folder of the scenario's own), judged, one line of JSON.
  * Usage: floor N OUTDIR COMMAND... (with the word PORT where the port goes). Prints wall and CPU seconds. */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -36,7 +37,7 @@ extern char **environ;
 
 struct child {
 	char **argv;
-	int out;
+	int out, err;
 };
 
 static int die(const char *what)
@@ -50,7 +51,7 @@ static int child_main(void *arg)
 	struct child *c = arg;
 
 	dup2(c->out, 1);
-	dup2(c->out, 2);
+	dup2(c->err, 2);
 	execve(c->argv[0], c->argv, environ);
 	_exit(127);
 }
@@ -120,11 +121,28 @@ static void to_file(u_char *user, const struct pcap_pkthdr *h, const u_char *p)
 	pcap_dump(user, h, p);
 }
 
-static void scenario(int i, char **argv, uint16_t port, int gate, pcap_t *cap, pcap_dumper_t *dump, FILE *json, int out)
+static int create(const char *folder, const char *name)
 {
-	struct child c = {.argv = argv, .out = out};
-	char buf[8192];
-	int pidfd = -1, status, one = 1;
+	char path[600];
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	return open(path, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+}
+
+static void scenario(int i, char **argv, uint16_t port, int gate, pcap_t *cap, const char *out_dir, FILE *json)
+{
+	struct child c = {.argv = argv};
+	char buf[8192], folder[512], path[600];
+	int pidfd = -1, status;
+
+	/* the evidence of a scenario is a folder of its own: trace and output */
+	snprintf(folder, sizeof folder, "%s/%d", out_dir, i);
+	mkdir(folder, 0777);
+	snprintf(path, sizeof path, "%s/wire.pcap", folder);
+	pcap_dumper_t *dump = pcap_dump_open(cap, path);
+
+	c.out = create(folder, "stdout.log");
+	c.err = create(folder, "stderr.log");
 	pid_t pid = clone(child_main, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, &c, &pidfd);
 	struct timespec tick = {0, 100000};
 
@@ -164,7 +182,9 @@ static void scenario(int i, char **argv, uint16_t port, int gate, pcap_t *cap, p
 		close(reuse);
 	while (pcap_dispatch(cap, -1, to_file, (u_char *)dump) > 0)
 		;
-	(void)one;
+	pcap_dump_close(dump);
+	close(c.out);
+	close(c.err);
 	fprintf(json, "{\"scenario\":%d,\"answer\":%zu,\"ok\":%s,\"exit\":%d,\"took_ns\":%lld,\"rebind\":%d,\"plain_errno\":%d}\n", i, n,
 		strstr(buf, " 200 ") && WIFEXITED(status) ? "true" : "false", WEXITSTATUS(status), (long long)took,
 		reuse >= 0, plain < 0 ? plain_errno : 0);
@@ -213,14 +233,9 @@ int main(int argc, char **argv)
 	setenv("DRAINSPEC_GATE", text, 1);
 	pcap_t *cap = capture();
 
-	snprintf(path, sizeof path, "%s/wire.pcap", argv[2]);
-	pcap_dumper_t *dump = pcap_dump_open(cap, path);
-
 	snprintf(path, sizeof path, "%s/report.jsonl", argv[2]);
 	FILE *json = fopen(path, "w");
 
-	snprintf(path, sizeof path, "%s/target.log", argv[2]);
-	int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	nsec_t start = clock_now();
 
 	for (int i = 0; i < n; i++) {
@@ -229,12 +244,11 @@ int main(int argc, char **argv)
 				snprintf(text, sizeof text, "%d", 20000 + i % 12000);
 				argv[k] = text;
 			}
-		scenario(i, argv + 3, (uint16_t)(20000 + i % 12000), gate, cap, dump, json, out);
+		scenario(i, argv + 3, (uint16_t)(20000 + i % 12000), gate, cap, argv[2], json);
 	}
 	double wall = (double)(clock_now() - start) / 1e9;
 
 	fclose(json);
-	pcap_dump_close(dump);
 	getrusage(RUSAGE_SELF, &self);
 	getrusage(RUSAGE_CHILDREN, &kids);
 	printf("{\"n\":%d,\"wall_s\":%.6f,\"cpu_s\":%.6f}\n", n, wall,
