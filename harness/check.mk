@@ -42,25 +42,28 @@ clang:
 
 # --- fuzz: every parser, a minute each (or FUZZ_SECONDS)
 FUZZ_SRC := $(wildcard harness/fuzz/fuzz_*.c)
-FUZZ_BIN := $(FUZZ_SRC:harness/fuzz/%.c=build-fuzz/fuzz/%)
+FUZZ_BIN := $(FUZZ_SRC:harness/fuzz/%.c=$(BUILD)/fuzz/%)
 FUZZ_SECONDS ?= 60
 
-build-fuzz/fuzz/%: harness/fuzz/%.c $(SRC)
+$(BUILD)/fuzz/%: harness/fuzz/%.c $(LIB_OBJ)
+	$(call say,FUZZER,$@)
 	@mkdir -p $(@D)
-	$(CLANG) $(CPPFLAGS) -std=gnu17 -Wall -Wextra -Werror -O1 -g -fsanitize=fuzzer,address,undefined \
-		-fno-sanitize-recover=undefined -o $@ $< $(filter-out src/cli/%,$(SRC)) $(LDLIBS)
+	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fsanitize=fuzzer -o $@ $< $(LIB_OBJ) $(LDLIBS)
 
+.PHONY: fuzz-bins fuzz-run
+fuzz-bins: $(FUZZ_BIN)
+fuzz-run: fuzz-bins
+	@set -e; for f in $(FUZZ_BIN); do n=$${f##*/fuzz_}; echo "== fuzz_$$n, $(FUZZ_SECONDS) s"; \
+	  mkdir -p $(BUILD)/corpus/$$n; \
+	  dict=harness/fuzz/$$n.dict; [ -f $$dict ] && dict="-dict=$$dict" || dict=; \
+	  seeds=harness/fuzz/seeds/$$n; [ -d $$seeds ] || seeds=; \
+	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 $$dict -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$n $$seeds; done
+FUZZ_MAKE = $(MAKE) --no-print-directory CC=$(CLANG) BUILD=build-fuzz DRAINSPEC=build-fuzz/drainspec CFLAGS="-O1 -g" \
+	SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined"
 fuzz: deps-check
-	@$(MAKE) --no-print-directory fuzz-run
-.PHONY: fuzz-run
-fuzz-run: $(FUZZ_BIN)
-	@set -e; for f in $(FUZZ_BIN); do n=$$(basename $$f); echo "== $$n, $(FUZZ_SECONDS) s"; \
-	  mkdir -p build-fuzz/corpus/$$n; \
-	  dict=harness/fuzz/$${n#fuzz_}.dict; [ -f $$dict ] && dict="-dict=$$dict" || dict=; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -print_final_stats=0 -verbosity=0 $$dict \
-	    -artifact_prefix=build-fuzz/ build-fuzz/corpus/$$n $$(ls -d harness/fuzz/seeds/$${n#fuzz_} 2>/dev/null); done
+	@$(FUZZ_MAKE) fuzz-run
 fuzz-quick:
-	@$(MAKE) --no-print-directory fuzz-run FUZZ_SECONDS=4
+	@$(FUZZ_MAKE) fuzz-run FUZZ_SECONDS=4
 
 schema: $(DRAINSPEC)
 	./$(DRAINSPEC) list schema > scenarios/schema.json

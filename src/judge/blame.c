@@ -51,10 +51,11 @@ struct ending ending_of(const struct facts *f, const struct round_fact *r)
 		return e;
 	e.value = (int)(fact_b(f, r->exit) & 0xFFFF);
 	e.core = strstr(text, " core") != NULL;
-	if (fact_event(f, r->exit)->kind == EV_EXIT)
-		e.kind = ENDED_CODE;
+	/* asked for its stacks a Go program exits with 2: that is our doing too */
+	if (strstr(text, "by harness") || (r->kill && fact_t(f, r->exit) >= fact_t(f, r->kill)))
+		e.kind = ENDED_BY_US;
 	else
-		e.kind = strstr(text, "by harness") ? ENDED_BY_US : ENDED_SIGNAL;
+		e.kind = fact_event(f, r->exit)->kind == EV_EXIT ? ENDED_CODE : ENDED_SIGNAL;
 	return e;
 }
 
@@ -101,6 +102,15 @@ bool died_of_default(const struct facts *f, const struct round_fact *r)
 	struct ending e = ending_of(f, r);
 
 	return e.kind == ENDED_SIGNAL && was_sent(f, r, e.value) && root_held(f, r, e.value) == 0;
+}
+
+/* From the first answered request on a clean stop is owed; a target without a port answers by being ready. */
+bool charged_to_default(const struct facts *f, const struct round_fact *r)
+{
+	nsec_t sig = signal_begin(f, r);
+
+	return died_of_default(f, r) && (fact_before(f, r->first_answer, sig) ||
+					 (f->sc->target.no_port && fact_before(f, r->ready, sig)));
 }
 
 /* ---- who holds a process that outlives its grace ---- */
@@ -193,6 +203,23 @@ static void charge_clients(const struct facts *f, const struct round_fact *r, co
 		charge(h, "EXI-2", "no client of the scenario holds it", 0, 0);
 }
 
+/* The autopsies of all its processes say that no client's socket is open in them. */
+static bool holds_no_client(const struct facts *f, const struct round_fact *r)
+{
+	bool none = false;
+
+	for each_event(f, EV_AUTOPSY, n) {
+		if (fact_event(f, n)->round != r->id || fact_t(f, n) > fact_t(f, r->kill))
+			continue;
+		const char *text = fact_text(f, n), *found = strstr(text, "no client socket open");
+
+		if (!found || found > text + strcspn(text, "\n"))
+			return false;
+		none = true;
+	}
+	return none;
+}
+
 static enum hang hang_kind(const struct facts *f, const struct round_fact *r)
 {
 	struct ending e = ending_of(f, r);
@@ -226,6 +253,8 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, nsec_sub(at, 1)))
 			count_open(f, c, &o);
 	}
+	if (holds_no_client(f, r))      /* its side is closed: what is open here is the kernel's to finish */
+		o = (struct open_clients){ 0 };
 	h.cites[h.n_cites++] = r->sig;
 	if (root_is_pid1(f, r) && root_held(f, r, (int)fact_a(f, r->sig)) == 0)
 		charge(&h, "SIG-6", "it is PID 1 and has no handler: the kernel drops the signal's default action", 0, r->root_before);

@@ -58,6 +58,8 @@ static void judge_con_8(const struct scenario *sc, const struct facts *f, struct
 		} else if (c->outcome == CONN_BACKLOG_RESET || c->outcome == CONN_HUNG) {
 			if (end_time(f, c) != NSEC_NEVER && end_time(f, c) >= contract_from(f, round_of(f, c)))
 				t.contract++;
+			else if (charged_to_default(f, round_of(f, c)))
+				sum_see(&t, "SIG-1");
 			else if (sum_bad(&t, SHOULD, "server", loss_text(f, c)))
 				cite_conn(f, ret, c);
 		} else {

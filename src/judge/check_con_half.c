@@ -58,6 +58,8 @@ static void one_half(struct sum *t, const struct conn_fact *c)
 	} else if (reset == HALF_BAD || cut) {
 		if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 			t->contract++;
+		else if (charged_to_default(f, round_of(f, c)))
+			sum_see(t, "SIG-1");
 		else if (sum_bad(t, MUST, "server", loss_text(f, c)))
 			cite_conn(f, t->ret, c);
 	} else {
@@ -104,6 +106,8 @@ static void judge_con_5(const struct scenario *sc, const struct facts *f, struct
 		} else if (conn_partial(f, c) && (how == HOW_FIN || how == HOW_RST)) {
 			if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 				t.contract++;
+			else if (charged_to_default(f, round_of(f, c)))
+				sum_see(&t, "SIG-1");
 			else if (sum_bad(&t, MUST, "server", arena_printf(f->arena, "the second answer began and was cut: %s",
 									   loss_text(f, c))))
 				cite_conn(f, ret, c);

@@ -157,9 +157,11 @@ static void judge_con_2(const struct scenario *sc, const struct facts *f, struct
 	sum_begin(&t, f, ret);
 	ret->expected = "no RST on a connection whose request was read, before its answer is complete";
 	for each_judged(f, c) {
-		if (!counts(f, c) || (c->phase == PHASE_PIPELINED && c->answers))
+		if (!counts(f, c))
 			continue;
-		if (c->outcome == CONN_HUNG)
+		if (c->phase == PHASE_PIPELINED && c->answers)
+			t.good++;       /* what comes after the first answer is CON-3's and CON-5's */
+		else if (c->outcome == CONN_HUNG)
 			hung_elsewhere(&t, c);
 		else if (c->outcome != CONN_RESET_IN_FLIGHT)
 			t.good++;
@@ -180,6 +182,17 @@ static bool reset_after_answer(const struct facts *f, const struct conn_fact *c)
 
 	return conn_how(f, c, &end) == HOW_RST && c->answers && !conn_partial(f, c) && c->answer < end &&
 	       fact_t(f, c->answer) >= signal_begin(f, round_of(f, c));
+}
+
+static bool tail_applies(const struct scenario *sc, const struct facts *f)
+{
+	if (!in_flight_applies(sc, f))
+		return false;
+	for each_judged(f, c) {
+		if (counts(f, c) && c->phase != PHASE_LOOP)
+			return true;
+	}
+	return has_phase(sc, OWED);
 }
 
 static void judge_con_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
@@ -208,6 +221,10 @@ static void judge_con_3(const struct scenario *sc, const struct facts *f, struct
 				cite_conn(f, ret, c);
 		} else if (c->outcome == CONN_COMPLETED || (c->phase == PHASE_PIPELINED && c->answers)) {
 			t.good++;
+		} else if (c->outcome == CONN_HUNG) {
+			hung_elsewhere(&t, c);
+		} else {
+			sum_see(&t, c->outcome == CONN_RESET_IN_FLIGHT ? "CON-2" : "CON-1");
 		}
 	}
 	sum_end(&t, "answers in flight ended without RST");
@@ -253,7 +270,7 @@ const struct check check_con_2 = {
 
 const struct check check_con_3 = {
 	.id = "CON-3", .title = "no lost tail: an answer that was sent arrives", .level = MUST,
-	.applies = in_flight_applies, .judge = judge_con_3,
+	.applies = tail_applies, .judge = judge_con_3,
 	.why = "close() with unread bytes in the receive queue (a pipelined request, the rest of an upload) makes the kernel send "
 	       "RST instead of FIN, and the RST can overtake the end of the answer. RFC 9112, 9.6 asks servers to close in "
 	       "steps: stop writing, read on until the client closes, then close.",

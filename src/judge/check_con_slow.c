@@ -36,6 +36,8 @@ static void judge_con_10(const struct scenario *sc, const struct facts *f, struc
 			sum_unsure(&t, c->still, arena_printf(f->arena, "%s: still reading when the scenario ended", client_name(f, c)));
 		else if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 			t.contract++;
+		else if (charged_to_default(f, round_of(f, c)))
+			sum_see(&t, "SIG-1");
 		else if (sum_bad(&t, MUST, "server", loss_text(f, c)))
 			cite_conn(f, ret, c);
 	}
@@ -83,6 +85,8 @@ static void judge_con_11(const struct scenario *sc, const struct facts *f, struc
 			sum_see(&t, "CON-1");
 		else if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 			t.contract++;
+		else if (charged_to_default(f, round_of(f, c)))
+			sum_see(&t, "SIG-1");
 		else if (round_of(f, c)->sig2 && second_policy(f) == SECOND_IDEMPOTENT &&
 			 end_time(f, c) >= fact_t(f, round_of(f, c)->sig2))
 			sum_see(&t, "SIG-3");

@@ -104,7 +104,7 @@ static void one_status(struct sum *t, const struct round_fact *r)
 	else if (e.kind == ENDED_SIGNAL && !explicitly && fatal_signal(e.value))
 		sum_see(t, "EXI-3");
 	else if (e.kind == ENDED_SIGNAL && ok && !explicitly && died_of_default(f, r)) {
-		if (r->first_answer || f->sc->target.no_port)
+		if (charged_to_default(f, r))
 			sum_see(t, "SIG-1");
 		else
 			sum_unsure(t, e.event, "killed by the signal's default action before it had answered a request: it may still have "

@@ -177,7 +177,7 @@ static void one_log(struct sum *t, const struct round_fact *r)
 		return;
 	if (r->kill || !r->exit) {
 		sum_see(t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
-	} else if (died_of_default(f, r)) {
+	} else if (charged_to_default(f, r)) {
 		sum_see(t, "SIG-1");
 	} else if (crash_of(f, r) || log_unread(f, r)) {
 		sum_see(t, "EXI-3");

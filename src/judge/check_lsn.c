@@ -147,12 +147,15 @@ static void one_after(struct sum *t, const struct conn_fact *c, uint32_t since)
 {
 	const struct facts *f = t->f;
 	const struct round_fact *r = round_of(f, c);
-	const char *held = port_held_by(f, c->round), *later = time_text(f, nsec_sub(fact_t(f, c->connect), fact_t(f, since)));
 	bool part = fact_event(f, since)->kind == EV_LISTENER_OTHER;
 
 	if (!c->connected && c->refused && fact_a(f, c->refused) == ECONNREFUSED) {
 		t->good++;
-	} else if (!c->connected && c->refused && fact_a(f, c->refused) != ETIMEDOUT) {
+		return;
+	}
+	const char *held = port_held_by(f, c->round), *later = time_text(f, nsec_sub(fact_t(f, c->connect), fact_t(f, since)));
+
+	if (!c->connected && c->refused && fact_a(f, c->refused) != ETIMEDOUT) {
 		return;                 /* our own failure: HAR-3 says so */
 	} else if (part && c->outcome == CONN_COMPLETED && c->answers) {
 		t->good++;              /* the other member of the group does serve */

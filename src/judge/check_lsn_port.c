@@ -156,7 +156,7 @@ static void judge_lsn_5(const struct scenario *sc, const struct facts *f, struct
 			if (fact_event(f, n)->round != r->id || fact_event(f, n)->conn != 1)
 				continue;
 			any = true;
-			if (died_of_default(f, r))
+			if (charged_to_default(f, r))
 				sum_see(&t, "SIG-1");
 			else if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "%s is still there after the exit", fact_text(f, n)))) {
 				cite(ret, r->exit);

@@ -152,7 +152,7 @@ static void left_files(struct sum *t, const struct round_fact *r)
 		if (fact_event(f, n)->round != r->id || fact_event(f, n)->conn == 1)
 			continue;       /* 1: a path of expect.removes, which is LSN-5's */
 		any = true;
-		if (died_of_default(f, r))
+		if (charged_to_default(f, r))
 			sum_see(t, "SIG-1");
 		else if (was_forced(f, r))
 			t->contract++;

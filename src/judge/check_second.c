@@ -6,10 +6,12 @@
 #include "judge/say.h"
 
 #define PROMPT (2 * NSEC_PER_SEC)
+#define WENT_ON (100 * NSEC_PER_MSEC)   /* whoever still answers that long after the signal was not ended by it */
 
 /* What was owed when the second signal came, and what became of it. */
 struct held {
-	uint32_t owed, completed, lost, after_release;
+	uint32_t owed, completed, lost;
+	nsec_t went_on;         /* the last whole answer came so long after the second signal */
 	const struct conn_fact *first_lost;
 };
 
@@ -28,7 +30,8 @@ static struct held held_at_second(const struct facts *f, const struct round_fact
 		h.owed++;
 		if (c->outcome == CONN_COMPLETED && !(c->fail5xx && c->answer == c->fail5xx)) {
 			h.completed++;
-			h.after_release += r->released && fact_t(f, r->released) > second && over > fact_t(f, r->released);
+			if (nsec_sub(over, second) > h.went_on)
+				h.went_on = nsec_sub(over, second);
 		} else if (c->outcome != CONN_HUNG) {
 			h.lost++;
 			h.first_lost = h.first_lost ? h.first_lost : c;
@@ -106,6 +109,11 @@ static void hangs(struct sum *t, const struct round_fact *r, const char *id, enu
 		cite_second(f, r, t->ret, NULL);
 }
 
+static bool released_after(const struct facts *f, const struct round_fact *r)
+{
+	return r->released && fact_t(f, r->released) > fact_t(f, r->sig2);
+}
+
 /* Policy force: the process ends because of the second signal, promptly, and not because the drain was done. */
 static void judge_force(struct sum *t, const struct round_fact *r, const struct held *h, enum level level)
 {
@@ -117,9 +125,9 @@ static void judge_force(struct sum *t, const struct round_fact *r, const struct 
 
 	if (!h->owed)
 		sum_unsure(t, r->sig2, "nothing was in flight when the second signal came: the drain was not held open");
-	else if (h->after_release)
-		text = arena_printf(f->arena, "the %s did not end the drain: it went on until the gate was released %s later, and answered",
-				    second_name_of(f, r), time_text(f, nsec_sub(fact_t(f, r->released), fact_t(f, r->sig2))));
+	else if (h->went_on && (h->went_on > WENT_ON || released_after(f, r)))
+		text = arena_printf(f->arena, "the %s did not end the drain: it went on for %s and answered what was in flight",
+				    second_name_of(f, r), time_text(f, h->went_on));
 	else if (took > prompt)
 		text = arena_printf(f->arena, "%s only %s after the %s; a forced exit is prompt (%s)", ending_text(f, &e),
 				    time_text(f, took), second_name_of(f, r), time_text(f, prompt));
@@ -143,20 +151,11 @@ static void judge_idempotent(struct sum *t, const struct round_fact *r, const st
 		cite_second(f, r, t->ret, h->first_lost);
 }
 
-static void undelivered(struct sum *t, const struct round_fact *r)
+/* The first signal had ended it already: a fast stop is an answer too. */
+static void nobody_left(const struct facts *f, const struct sum *t, struct finding *ret)
 {
-	sum_unsure(t, r->sig_failed ? r->sig_failed : r->exit, "the target had gone before the second signal could be sent");
-}
-
-/* A target that ends faster than the scenario's second signal: nothing can be said, and where the scenario allows it nothing is
- * missed either. */
-static bool too_late(const struct scenario *sc, const struct facts *f)
-{
-	for each_round(f, r) {
-		if (r->sig2)
-			return false;
-	}
-	return sc->skip_if_unreachable;
+	if (ret->outcome == SKIP && !t->elsewhere)
+		found(f, ret, SKIP, "the target had gone before the second signal could be sent");
 }
 
 static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
@@ -169,20 +168,14 @@ static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct
 	enum second_policy policy = second_policy(f);
 	struct sum t;
 
-	(void)arena;
+	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = expected[policy <= SECOND_IDEMPOTENT ? policy : SECOND_ANY];
-	if (too_late(sc, f)) {
-		found(f, ret, SKIP, "the target had ended before the second signal could be sent");
-		return;
-	}
 	for each_round(f, r) {
 		struct held h;
 
-		if (!r->sig2) {
-			undelivered(&t, r);
+		if (!r->sig2)
 			continue;
-		}
 		h = held_at_second(f, r);
 		if (hang_of(f, r)->kind != HANG_NONE)
 			hangs(&t, r, "SIG-3", MUST);
@@ -196,6 +189,7 @@ static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct
 			t.good++;
 	}
 	sum_end(&t, "rounds with a second signal ended as the policy says");
+	nobody_left(f, &t, ret);
 }
 
 static void judge_sig_4(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
@@ -214,10 +208,8 @@ static void judge_sig_4(const struct scenario *sc, const struct facts *f, struct
 	for each_round(f, r) {
 		struct held h;
 
-		if (!r->sig2) {
-			undelivered(&t, r);
+		if (!r->sig2)
 			continue;
-		}
 		h = held_at_second(f, r);
 		/* a hang with nothing left to wait for is no patience: that is never right */
 		if (hang_of(f, r)->kind != HANG_NONE)
@@ -228,6 +220,7 @@ static void judge_sig_4(const struct scenario *sc, const struct facts *f, struct
 			judge_force(&t, r, &h, level);
 	}
 	sum_end(&t, "drains that were held open ended by the second SIGINT");
+	nobody_left(f, &t, ret);
 }
 
 const struct check check_sig_3 = {

@@ -4,14 +4,6 @@
 #include "base/names.h"
 #include "judge/say.h"
 
-/* From the first answered request on a clean stop is owed; a target without a port answers by being ready. */
-static bool owes_handler(const struct facts *f, const struct round_fact *r)
-{
-	nsec_t sig = signal_begin(f, r);
-
-	return fact_before(f, r->first_answer, sig) || (f->sc->target.no_port && fact_before(f, r->ready, sig));
-}
-
 static bool handler_applies(const struct scenario *sc, const struct facts *f)
 {
 	return !sc->sweep && any_round(f);
@@ -28,7 +20,7 @@ static void judge_sig_1(const struct scenario *sc, const struct facts *f, struct
 		struct ending e = ending_of(f, r);
 		int signo = (int)fact_a(f, r->sig);
 
-		if (died_of_default(f, r) && owes_handler(f, r)) {
+		if (charged_to_default(f, r)) {
 			const char *text = arena_printf(f->arena, "killed by %s %s after it was sent: before the signal SigCgt, SigBlk and "
 				"SigIgn of process %lld all lacked it", signal_name(e.value),
 				time_text(f, nsec_sub(fact_t(f, e.event), signal_begin(f, r))), (long long)fact_a(f, r->root_before));

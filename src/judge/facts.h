@@ -239,6 +239,9 @@ bool fatal_signal(int signo);
 /* Killed by the default action of a signal that was sent: SIG-1's symptom. */
 bool died_of_default(const struct facts *f, const struct round_fact *r);
 
+/* The same, and SIG-1 says so: a request had been answered before. What was lost by it is charged there, and to CON-1. */
+bool charged_to_default(const struct facts *f, const struct round_fact *r);
+
 enum hang { HANG_NONE, HANG_LATE, HANG_KILLED, HANG_BORDER };
 struct hung {
 	enum hang kind;

@@ -74,15 +74,16 @@ static void judge_checks(const struct scenario *sc, const struct facts *f, char 
 
 		if (!wanted && (!is_har(check) || listed(skip, check, &any)))
 			continue;
-		if (f->incomplete && check != &check_har_1)
+		/* a log that is none, or witnesses that disagree: BROKEN, and no verdict on the target */
+		if ((f->incomplete && check != &check_har_1) || (f->dissent && !is_har(check)))
 			continue;
 		if (!f->incomplete && !check->applies(sc, f))
 			continue;
-		if (f->unreachable && !is_har(check)) {
-			finding.expected = check->title;
-			found(f, &finding, SKIP, "a phase of this scenario could not be reached: see HAR-3");
-		} else {
+		if (is_har(check) || !f->unreachable)
 			check->judge(sc, f, arena, &finding);
+		if (f->unreachable && check != &check_har_3 && finding.outcome != BROKEN) {
+			finding = (struct finding){ .level = check->level, .expected = check->title };
+			found(f, &finding, SKIP, "a phase of this scenario could not be reached: see HAR-3");
 		}
 		if (wanted || finding.outcome == UNSURE || finding.outcome == BROKEN)
 			add_verdict(ret, check, &finding);
