@@ -220,6 +220,16 @@ static bool holds_no_client(const struct facts *f, const struct round_fact *r)
 	return none;
 }
 
+/* A thread of it sits in a blocking call on a client's connection: it cannot even look at the signal's flag. */
+static bool blocked_by_client(const struct facts *f, const struct round_fact *r)
+{
+	for each_event(f, EV_AUTOPSY, n)
+		if (fact_event(f, n)->round == r->id && fact_t(f, n) <= fact_t(f, r->kill) &&
+		    strstr(fact_text(f, n), " = connection ") && strstr(fact_text(f, n), "client #"))
+			return true;
+	return false;
+}
+
 static enum hang hang_kind(const struct facts *f, const struct round_fact *r)
 {
 	struct ending e = ending_of(f, r);
@@ -258,7 +268,7 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 	h.cites[h.n_cites++] = r->sig;
 	if (root_is_pid1(f, r) && root_held(f, r, (int)fact_a(f, r->sig)) == 0)
 		charge(&h, "SIG-6", "it is PID 1 and has no handler: the kernel drops the signal's default action", 0, r->root_before);
-	else if (!stop_began(f, r))
+	else if (!stop_began(f, r) && !(o.n && blocked_by_client(f, r)))
 		charge(&h, "EXI-2", "it never began to stop: its listener was open to the end", 0, 0);
 	else
 		charge_clients(f, r, &o, &h);

@@ -262,7 +262,7 @@ const struct check check_con_2 = {
 	.modes = "SD-INFLIGHT-CUT, SD-INFLIGHT-RST-UNREAD, SD-INFLIGHT-H2H3",
 	.fix_go = "srv.Shutdown(ctx), not srv.Close(), which resets what has unread data; after a timed-out Shutdown call Close "
 		  "knowingly.",
-	.fix_node = "Do not socket.destroy() or server.closeAllConnections() while requests run; closeIdleConnections() is safe.",
+	.fix_node = "Do not socket.destroy() or call server.closeAllConnections() while requests run.",
 	.fix_python = "Do not close the transport or call loop.stop() with tasks running: gather the handlers first.",
 	.fix_c = "Never SO_LINGER {1, 0} on a live connection; read the request to its end before close().",
 	.fix_nginx = "QUIT, not TERM; worker_shutdown_timeout longer than the slowest answer.",

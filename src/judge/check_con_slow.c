@@ -148,7 +148,8 @@ const struct check check_con_10 = {
 		 "signal the client reads on and counts.",
 	.modes = "SD-INFLIGHT-TRUNC, SD-PEER-ZEROWIN",
 	.fix_go = "Shutdown waits for it; give its context more time than the slowest download, and do not set WriteTimeout below it.",
-	.fix_node = "Wait for 'finish' of the response, not for res.end() to return, before process.exit().",
+	.fix_node = "Since 19 server.close() destroys connections whose res.end() was called though its bytes are not all written: track "
+		    "responses until 'finish' and close each connection there.",
 	.fix_python = "asyncio: await writer.drain() and writer.wait_closed() before the loop stops.",
 	.fix_c = "Keep the connection in the loop until its output buffer is empty; exit when the last is.",
 	.fix_nginx = "QUIT waits; worker_shutdown_timeout must exceed the slowest download; send_timeout bounds silence.",

@@ -124,8 +124,8 @@ static void judge_force(struct sum *t, const struct round_fact *r, const struct 
 	const char *text = NULL;
 
 	if (!h->owed)
-		sum_unsure(t, r->sig2, "nothing was in flight when the second signal came: the drain was not held open");
-	else if (h->went_on && (h->went_on > WENT_ON || released_after(f, r)))
+		return;                 /* the first signal had cut what was in flight: nothing to force */
+	if (h->went_on && (h->went_on > WENT_ON || released_after(f, r)))
 		text = arena_printf(f->arena, "the %s did not end the drain: it went on for %s and answered what was in flight",
 				    second_name_of(f, r), time_text(f, h->went_on));
 	else if (took > prompt)
@@ -155,7 +155,7 @@ static void judge_idempotent(struct sum *t, const struct round_fact *r, const st
 static void nobody_left(const struct facts *f, const struct sum *t, struct finding *ret)
 {
 	if (ret->outcome == SKIP && !t->elsewhere)
-		found(f, ret, SKIP, "the target had gone before the second signal could be sent");
+		found(f, ret, SKIP, "nothing was in flight any more when the second signal was due: the first had ended it");
 }
 
 static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)

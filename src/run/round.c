@@ -200,7 +200,9 @@ int round_run(struct run *r, const char *label)
 	round_reset(r, label);
 	if (actions_prepare(r) < 0 || target_start(r, label) < 0 || target_await_ready(r) < 0)
 		return -1;
-	target_census(r, "ready", true);
+	/* the state before the signal is taken when all are armed; this one is the leak batches' baseline */
+	if (r->sc->leak_batches)
+		target_census(r, "ready", true);
 	if (warm_up(r) < 0 || leak_batches(r) < 0 || clients_arm(r) < 0)
 		return -1;
 	target_census(r, "armed", true);

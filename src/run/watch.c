@@ -208,12 +208,11 @@ void watch_counters(struct run *r, bool end)
 	if (!end && w->counted && w->got & ISO_NET)
 		return;
 	for (int i = 0; i < 2; i++) {
-		int fd = open(i ? "/proc/self/net/snmp" : "/proc/self/net/netstat", O_RDONLY | O_CLOEXEC);
-
-		if (fd < 0)
-			continue;
-		read_counters(fd, now);
-		close(fd);
+		/* opened once: reading from the start makes the numbers anew */
+		if (w->counter_fds[i] < 0)
+			w->counter_fds[i] = open(i ? "/proc/self/net/snmp" : "/proc/self/net/netstat", O_RDONLY | O_CLOEXEC);
+		if (w->counter_fds[i] >= 0)
+			read_counters(w->counter_fds[i], now);
 	}
 	for (size_t i = 0; end && i < N_COUNTERS; i++)
 		if (now[i] != w->counters[i])

@@ -53,7 +53,7 @@ int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring
 	struct rlimit lim;
 	sigset_t set;
 
-	*w = (struct world){.got = got, .sigfd = -1};
+	*w = (struct world){.got = got, .sigfd = -1, .counter_fds = {-1, -1}};
 	for (size_t i = 0; i < sizeof w->port_locks / sizeof *w->port_locks; i++)
 		w->port_locks[i] = -1;
 	snprintf(w->iso_why, sizeof w->iso_why, "%s", iso_why);
@@ -101,4 +101,7 @@ void world_close(struct world *w)
 	loop_done(&w->loop);
 	if (w->sigfd >= 0)
 		close(w->sigfd);
+	for (int i = 0; i < 2; i++)
+		if (w->counter_fds[i] >= 0)
+			close(w->counter_fds[i]);
 }
