@@ -60,11 +60,14 @@ void arena_reset(struct arena *arena)
 	arena->cur = arena->first;
 }
 
-void *arena_alloc(struct arena *arena, size_t n)
+static void *take(struct arena *arena, size_t n, size_t align)
 {
 	struct chunk *c = arena->cur;
 
-	n = (n + 15) & ~(size_t)15;
+	if (c->used & (align - 1))
+		c->used = (c->used + align - 1) & ~(align - 1);
+	if (c->used > c->size)
+		c->used = c->size;
 	while (c->size - c->used < n) {
 		if (!c->next || c->next->size < n) {
 			struct chunk *fresh = chunk_new(n);
@@ -77,14 +80,20 @@ void *arena_alloc(struct arena *arena, size_t n)
 	void *p = c->data + c->used;
 
 	c->used += n;
-	return memset(p, 0, n);
+	return p;
+}
+
+void *arena_alloc(struct arena *arena, size_t n)
+{
+	return memset(take(arena, n, 16), 0, n);
 }
 
 char *arena_strndup(struct arena *arena, const char *s, size_t n)
 {
-	char *p = arena_alloc(arena, n + 1);
+	char *p = take(arena, n + 1, 1);
 
 	memcpy(p, s, n);
+	p[n] = '\0';
 	return p;
 }
 

@@ -188,6 +188,8 @@ static void charge_clients(const struct facts *f, const struct round_fact *r, co
 		charge(h, "PEER-1", "a silent or half-sent client holds it", o->silent, o->e_peer1);
 	else if (o->gated && !r->released && !forces)
 		charge(h, NULL, "the scenario never released the gate that its own request waits at", o->gated, o->e_in_flight);
+	else if (!forces && !o->in_flight && o->idle)   /* the same without a second signal */
+		charge(h, "CON-6", "an idle keep-alive connection holds it", o->idle, o->e_idle);
 	else if (r->sig2 && fact_a(f, r->sig2) == SIGINT)
 		charge(h, "SIG-4", "the second SIGINT did not end it", o->in_flight, o->e_in_flight);
 	else if (r->sig2)

@@ -3,9 +3,32 @@
 
 #include "judge/say.h"
 
+static bool holds(const struct facts *f, const struct round_fact *r)
+{
+	const struct hung *h = hang_of(f, r);
+
+	return h->kind != HANG_NONE && h->charged && !strcmp(h->charged, "CON-6");
+}
+
+/* A connection that was answered while draining is idle from then on. */
+static bool left_idle(const struct facts *f, const struct conn_fact *c)
+{
+	uint32_t end;
+
+	return c->phase != PHASE_IDLE && holds(f, round_of(f, c)) && c->answers && c->answers >= c->asked &&
+	       conn_how(f, c, &end) == HOW_OPEN;
+}
+
 static bool idle_applies(const struct scenario *sc, const struct facts *f)
 {
-	return !sc->sweep && has_phase(sc, PHASES(IDLE)) && any_round(f);
+	bool held = false;
+
+	if (sc->sweep)
+		return false;
+	for each_round(f, r) {
+		held |= holds(f, r);
+	}
+	return held || (has_phase(sc, PHASES(IDLE)) && any_round(f));
 }
 
 static void judge_con_6(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
@@ -18,21 +41,20 @@ static void judge_con_6(const struct scenario *sc, const struct facts *f, struct
 				     time_text(f, grace_of(f)));
 	for each_judged(f, c) {
 		const struct round_fact *r = round_of(f, c);
-		const struct hung *h = hang_of(f, r);
 		uint32_t end;
 
-		if (c->phase != PHASE_IDLE || !conn_armed(f, c))
+		if (!left_idle(f, c) && (c->phase != PHASE_IDLE || !conn_armed(f, c)))
 			continue;
 		if (conn_how(f, c, &end) != HOW_OPEN) {
 			t.good++;
-		} else if (h->kind == HANG_NONE || !h->charged || strcmp(h->charged, "CON-6")) {
+		} else if (!holds(f, r)) {
 			if (hung_charged(f, c))
 				sum_see(&t, hung_charged(f, c));
 			else
 				sum_unsure(&t, c->still, arena_printf(f->arena, "%s: no end of it was seen", client_name(f, c)));
-		} else if (sum_bad(&t, MUST, "server", arena_printf(f->arena, "%s: idle, no FIN in the %s after %s, and the process "
-					"was still there; suspect: %.*s", client_name(f, c), time_text(f, grace_of(f)),
-					first_signal(f, r), (int)strcspn(fact_text(f, r->autopsy), "\n"),
+		} else if (sum_bad(&t, MUST, "server", arena_printf(f->arena, "%s: %s, no FIN in the %s after %s, and the process "
+					"was still there; suspect: %.*s", client_name(f, c), c->phase == PHASE_IDLE ? "idle" :
+					"answered and idle since", time_text(f, grace_of(f)), first_signal(f, r), (int)strcspn(fact_text(f, r->autopsy), "\n"),
 					r->autopsy ? fact_text(f, r->autopsy) : "not looked at"))) {
 			cite_conn(f, ret, c);
 			cite(ret, r->kill);
@@ -79,9 +101,11 @@ static void judge_con_7(const struct scenario *sc, const struct facts *f, struct
 			t.good++;
 			continue;
 		}
+		/* the wire is ahead of the client's read of the answer */
+		nsec_t later = nsec_sub(end_time(f, c), fact_t(f, c->answer));
 		const char *text = arena_printf(f->arena, "%s: answer %s after %s without Connection: close, then closed %s later",
 			client_name(f, c), time_text(f, nsec_sub(fact_t(f, c->head), signal_begin(f, round_of(f, c)))),
-			first_signal(f, round_of(f, c)), time_text(f, nsec_sub(end_time(f, c), fact_t(f, c->answer))));
+			first_signal(f, round_of(f, c)), time_text(f, later > 0 ? later : 0));
 
 		if (sum_bad(&t, SHOULD, "server", text))
 			cite_conn(f, ret, c);

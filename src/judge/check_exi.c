@@ -45,7 +45,7 @@ static bool allowed(const struct facts *f, const struct round_fact *r, const str
 	for (size_t i = 0; i < x->n_exits; i++) {
 		const struct exit_allowed *a = &x->exits[i];
 
-		if (a->how == EXIT_CLEAN && clean(f, r, e))
+		if (a->how == EXIT_CLEAN && (clean(f, r, e) || (was_forced(f, r) && e->kind == ENDED_CODE)))
 			return true;
 		*ret_explicit = a->how == EXIT_ANY || (a->how == EXIT_CODE && e->kind == ENDED_CODE && a->value == e->value) ||
 				(a->how == EXIT_SIGNAL && e->kind == ENDED_SIGNAL && a->value == e->value);

@@ -418,10 +418,10 @@ static void conn_register(struct run *r, struct conn *c)
 {
 	if (r->n_conns == r->cap_conns) {
 		uint32_t cap = r->cap_conns ? r->cap_conns * 2 : 64;
-		struct conn **v = arena_array(r->arena, struct conn *, cap);
+		struct conn **v = realloc(r->conns, cap * sizeof *v);
 
-		if (r->n_conns)
-			memcpy(v, r->conns, r->n_conns * sizeof *v);
+		if (!v)
+			abort();        /* as every allocation here: this worker makes one BROKEN verdict */
 		r->conns = v;
 		r->cap_conns = cap;
 	}
@@ -449,7 +449,7 @@ static void conn_learn_source(struct run *r, struct conn *c, const struct port *
 struct conn *conn_open(struct run *r, struct client *cl)
 {
 	const struct port *port = &r->ports[cl->port];
-	struct conn *c = arena_alloc(r->arena, sizeof *c + cl->proto->state_size);
+	struct conn *c = arena_alloc(r->mem, sizeof *c + cl->proto->state_size);
 	socklen_t len = port->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	int one = 1;
 
@@ -473,8 +473,9 @@ struct conn *conn_open(struct run *r, struct client *cl)
 	int errnum = rc < 0 ? errno : 0;
 
 	conn_learn_source(r, c, port);
-	events_addf(r->ev, EV_CONNECT, c->index, port->number, c->src_port, "%s %s", cl->spec->name,
-		    phase_rows[cl->spec->phase].name);
+	if (!cl->label)
+		cl->label = arena_printf(r->arena, "%s %s", cl->spec->name, phase_rows[cl->spec->phase].name);
+	events_add(r->ev, EV_CONNECT, c->index, port->number, c->src_port, cl->label);
 	if (errnum && errnum != EINPROGRESS) {
 		conn_failed(r, c, errnum);
 		return c;

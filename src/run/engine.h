@@ -17,6 +17,7 @@ struct client {                 /* a client_spec made ready to connect */
 	const struct proto *proto;
 	struct request rq;
 	unsigned port;          /* index into run.ports */
+	const char *label;      /* "name phase" */
 	bool gated;             /* its request goes to the gate: reaching it is the proof */
 	uint32_t opened;        /* connections so far */
 	uint32_t answers;       /* complete ones, of all its connections */
@@ -98,7 +99,8 @@ struct run {
 	const struct plan *plan;
 	const struct scenario *sc;
 	struct events *ev;
-	struct arena *arena;
+	struct arena *arena;            /* of the events: texts, and what is small */
+	struct arena *mem;              /* connections: freed before judging begins */
 	const char *dir;
 	struct err *err;
 

@@ -145,7 +145,7 @@ static void gate_accept(struct watch *w, uint32_t events)
 
 		if (fd < 0)
 			return;
-		struct gate_conn *g = arena_new_of(r->arena, struct gate_conn);
+		struct gate_conn *g = arena_new_of(r->mem, struct gate_conn);
 
 		g->w = (struct watch){.fn = gate_conn_ready, .arg = r, .fd = fd};
 		g->index = r->n_gate++;

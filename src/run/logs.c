@@ -53,6 +53,10 @@ static bool wants_log(const struct run *r)
 
 void logs_watch(struct run *r)
 {
+	if (r->inotify_watch.fd >= 0) { /* a restart: the files are the same */
+		loop_del(r->loop, &r->inotify_watch);
+		close(r->inotify_watch.fd);
+	}
 	r->inotify_watch = (struct watch){.fn = inotify_ready, .arg = r, .fd = -1};
 	if (!wants_log(r))
 		return;

@@ -53,6 +53,7 @@ void restart(struct run *r)
 	for (int i = 0; i < 2; i++)
 		logs[i].at = lseek(logs[i].fd, 0, SEEK_END);
 	r->notified = false;
+	r->t_on[ON_READY] = 0;          /* until it is ready again the log is read for that alone */
 	if (target_start(r, "restart") < 0 || target_await_ready(r) < 0) {
 		if (!r->world->interrupted)
 			say_why(r, &why);

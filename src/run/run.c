@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -124,6 +125,9 @@ static void finish(struct run *r, int rc)
 		events_add(r->ev, EV_BROKEN, -1, r->err->errnum, 0, arena_strdup(r->arena, r->err->what));
 	events_add(r->ev, EV_END, -1, 0, 0, NULL);
 	events_flush(r->ev);
+	arena_free(r->mem);
+	free(r->conns);
+	r->world->run = NULL;
 }
 
 /* A run with its folder and its log open, and what can be seen said. NULL and *err. */
@@ -132,14 +136,16 @@ static struct run *run_begin(struct world *w, const struct plan *plan, const cha
 	struct run *r = arena_new_of(ev->arena, struct run);
 	char path[600];
 
-	*r = (struct run){.world = w, .loop = &w->loop, .plan = plan, .sc = plan->sc, .ev = ev, .arena = ev->arena,
+	*r = (struct run){.world = w, .loop = &w->loop, .plan = plan, .sc = plan->sc, .ev = ev, .arena = ev->arena, .mem = arena_new(),
 		.dir = dir, .err = err, .pidfd = -1, .tty = -1, .t_grace = NSEC_NEVER};
 	r->logs[0].fd = r->logs[1].fd = -1;
 	r->notify_watch.fd = r->inotify_watch.fd = r->gate_watch.fd = -1;
 	r->buf = w->buf;
 	snprintf(path, sizeof path, "%s/events.jsonl", dir);
-	if (make_dir(dir, err) < 0 || events_open(ev, path, err) < 0)
+	if (make_dir(dir, err) < 0 || events_open(ev, path, err) < 0) {
+		arena_free(r->mem);
 		return NULL;
+	}
 	w->run = r;
 	say_what_is_seen(r);
 	return r;

@@ -61,7 +61,7 @@ struct tree_sum {
 
 static struct tree_sum tree_sum(struct run *r)
 {
-	struct proc *v = arena_array(r->arena, struct proc, MAX_TREE);
+	struct proc v[MAX_TREE];
 	struct tree_sum s = {.procs = target_tree(r, v, MAX_TREE, true)};
 
 	for (unsigned i = 0; i < s.procs; i++) {
@@ -94,7 +94,7 @@ void target_settle(struct run *r)
 
 void target_census(struct run *r, const char *name, bool fds)
 {
-	struct proc *v = arena_array(r->arena, struct proc, MAX_TREE);
+	struct proc v[MAX_TREE];
 	struct buf b = {0};
 	unsigned n = target_tree(r, v, MAX_TREE, fds);
 	int32_t number = r->census_no++;

@@ -7,7 +7,7 @@
 
 enum seen {
 	SEEN_SYN = 1, SEEN_SYNACK = 2, SEEN_FIRST = 4, SEEN_FIN_S = 8, SEEN_RST_S = 16, SEEN_FIN_C = 32,
-	SEEN_RST_C = 64, SEEN_ZEROWIN = 128, SEEN_REFUSED = 256,
+	SEEN_RST_C = 64, SEEN_ZEROWIN = 128, SEEN_REFUSED = 256, SEEN_MARKED = 512,
 	BASE_C = 512, BASE_S = 1024,    /* the sequence numbers of this side are anchored */
 };
 
@@ -210,9 +210,13 @@ static void server_ack(struct wire_conn *c, uint32_t ack, uint32_t frame)
 
 	if (!(c->seen & BASE_C) || news <= 0)
 		return;
+	uint64_t before = c_acked_bytes(c);
+
 	c->c_acked += (uint32_t)news;
 	c->c_acked_raw = ack;
 	c->ack_frame = frame;
+	if (c_acked_bytes(c) != before)
+		c->seen &= (uint16_t)~SEEN_MARKED;
 }
 
 /* Only a SYN has no ACK bit, and only to such a segment a RST has sequence number 0 (RFC 9293 3.5.2). */
@@ -261,12 +265,14 @@ void wire_packet(struct wire *w, const struct packet *pk, nsec_t t, uint32_t fra
 void wire_mark(struct wire *w, nsec_t t)
 {
 	for (uint32_t i = 0; i < w->n; i++) {
-		const struct wire_conn *c = &w->v[i];
+		struct wire_conn *c = &w->v[i];
 		bool over = (c->seen & (SEEN_RST_C | SEEN_RST_S)) ||
 			    (c->seen & (SEEN_FIN_C | SEEN_FIN_S)) == (SEEN_FIN_C | SEEN_FIN_S);
 
-		if ((c->seen & SEEN_SYNACK) && !over)
+		if ((c->seen & SEEN_SYNACK) && !over) {
 			events_add_at(w->ev, t, c->ack_frame, EV_W_ACKED, c->conn, (int64_t)c_acked_bytes(c), 0, NULL);
+			c->seen |= SEEN_MARKED;
+		}
 	}
 }
 
@@ -277,7 +283,8 @@ void wire_end(struct wire *w, nsec_t t)
 
 		if (c->last_frame)
 			events_add_at(w->ev, c->last_t, c->last_frame, EV_W_LAST, c->conn, (int64_t)c->s_sent, 0, NULL);
-		if (c->seen & SEEN_SYNACK)
+		/* what the mark said and nothing has changed is not said again */
+		if ((c->seen & SEEN_SYNACK) && !(c->seen & SEEN_MARKED))
 			events_add_at(w->ev, t, c->ack_frame, EV_W_ACKED, c->conn, (int64_t)c_acked_bytes(c), 0, NULL);
 	}
 }
