@@ -12,6 +12,7 @@
 #include "judge/judge.h"
 
 #define T0 (1000 * NSEC_PER_SEC)
+#define AT(us) (T0 + (us) * NSEC_PER_USEC)
 #define PID 100
 #define PORT 8080
 #define CGT "0000000000004002"  /* SIGTERM and SIGINT are caught */
@@ -57,12 +58,12 @@ static void rig_teardown(void)
 
 static uint32_t add(int us, enum event_kind kind, int32_t conn, int64_t a, int64_t b, const char *text)
 {
-	return events_add_at(&g.ev, T0 + us * NSEC_PER_USEC, 0, kind, conn, a, b, text);
+	return events_add_at(&g.ev, AT(us), 0, kind, conn, a, b, text);
 }
 
 static uint32_t wire(int us, enum event_kind kind, int32_t conn, int64_t a, int64_t b)
 {
-	return g.no_wire ? 0 : events_add_at(&g.ev, T0 + us * NSEC_PER_USEC, ++g.frame, kind, conn, a, b, NULL);
+	return g.no_wire ? 0 : events_add_at(&g.ev, AT(us), ++g.frame, kind, conn, a, b, NULL);
 }
 
 /* A group of clients; returns its index. */
@@ -189,8 +190,8 @@ static void signalled_with(int signo, const char *cgt)
 	add(MS(5) - 3, EV_LISTEN_ROW, 0, 0, 511, "signal");
 	for (int32_t c = 1; c < g.conns; c++)
 		wire(MS(5) - 2, EV_W_ACKED, c, 100, 0);
-	g.sig = events_add_at(&g.ev, T0 + MS(5) * NSEC_PER_USEC, 0, EV_SIGNAL, 0, signo,
-			      T0 + (MS(5) + 4) * NSEC_PER_USEC, "process 100");
+	g.sig = events_add_at(&g.ev, AT(MS(5)), 0, EV_SIGNAL, 0, signo,
+			      AT(MS(5) + 4), "process 100");
 }
 
 static void signalled(void)
@@ -200,7 +201,7 @@ static void signalled(void)
 
 static void closes_listener(int us)
 {
-	add(us, EV_LISTENER_CLOSED, 0, PORT, T0 + (us - 100) * NSEC_PER_USEC, NULL);
+	add(us, EV_LISTENER_CLOSED, 0, PORT, AT(us - 100), NULL);
 }
 
 static void exits(int us, int code)

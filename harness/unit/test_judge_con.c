@@ -97,7 +97,7 @@ START_TEST(contract)
 
 	g.sc.expect.has_second = true;
 	g.sc.expect.second = SECOND_FORCE;
-	add(MS(100), EV_SIGNAL, 1, SIGTERM, T0 + MS(100) * 1000 + 2000, "process 100");
+	add(MS(100), EV_SIGNAL, 1, SIGTERM, AT(MS(100)) + 2000, "process 100");
 	fin(MS(100) + 300, c, 0, 0);
 	closes_listener(MS(6));
 	exits(MS(100) + 350, 1);

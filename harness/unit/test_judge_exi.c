@@ -299,7 +299,7 @@ static void batches(const int threads[3], int fds)
 		process(MS(1) + i * 100, "S", PID, 1, threads[i], 5 + fds * (i + 1), CGT, "");
 	}
 	add(MS(4), EV_ARMED, -1, 0, 0, NULL);
-	events_add_at(&g.ev, T0 + MS(5) * 1000, 0, EV_SIGNAL, 0, SIGTERM, T0 + MS(5) * 1000 + 3, "process 100");
+	events_add_at(&g.ev, AT(MS(5)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(5)) + 3, "process 100");
 	good_end();
 }
 

@@ -76,7 +76,7 @@ static void sweep_round(int number, bool lost, bool serving)
 	g.ev.round = (uint16_t)number;
 	add(MS(20 * number), EV_ROUND, -1, number, 0, "signal 1ms after exec");
 	add(MS(20 * number) + 1, EV_LAUNCH, 0, PID + number, 0, "./srv");
-	events_add_at(&g.ev, T0 + MS(20 * number + 1) * 1000, 0, EV_SIGNAL, 0, SIGTERM, T0 + MS(20 * number + 1) * 1000 + 900, "process");
+	events_add_at(&g.ev, AT(MS(20 * number + 1)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(20 * number + 1)) + 900, "process");
 	if (!lost) {
 		add(MS(20 * number + 2), EV_KILLED, 0, PID + number, SIGTERM, "root");
 	} else {
@@ -142,7 +142,7 @@ static int32_t second(int signo, enum second_policy policy)
 
 	g.sc.expect.has_second = policy != SECOND_ANY;
 	g.sc.expect.second = policy;
-	add(MS(50), EV_SIGNAL, 1, signo, T0 + MS(50) * 1000 + 3000, "process 100");
+	add(MS(50), EV_SIGNAL, 1, signo, AT(MS(50)) + 3000, "process 100");
 	return c;
 }
 
@@ -276,8 +276,8 @@ static void to_group(int code, bool loses)
 	add(MS(31), EV_LAUNCH, 0, 200, 0, "./srv");
 	add(MS(31), EV_LISTEN, 0, PORT, 78, "x");
 	c = parked_at(MS(32), 0, "GET /gate");
-	events_add_at(&g.ev, T0 + MS(35) * 1000, 0, EV_SIGNAL, 0, SIGTERM, T0 + MS(35) * 1000 + 3, "process group 200");
-	add(MS(36), EV_LISTENER_CLOSED, 0, PORT, T0 + MS(35) * 1000 + 10, NULL);
+	events_add_at(&g.ev, AT(MS(35)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(35)) + 3, "process group 200");
+	add(MS(36), EV_LISTENER_CLOSED, 0, PORT, AT(MS(35)) + 10, NULL);
 	if (loses)
 		fin(MS(36), c, 0, 0);
 	else
@@ -310,7 +310,7 @@ START_TEST(sig_6)
 	starts_with(NONE);
 	add(MS(3), EV_CENSUS, -1, ++g.census, 1, "armed");
 	process(MS(3), "S", PID, 1, 1, 5, NONE, ",\"pid1\":true");
-	events_add_at(&g.ev, T0 + MS(5) * 1000, 0, EV_SIGNAL, 0, SIGTERM, T0 + MS(5) * 1000 + 3, "process 100");
+	events_add_at(&g.ev, AT(MS(5)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(5)) + 3, "process 100");
 	hangs("it still listens and waits for connections as if no signal had come");
 	over(MS(10010));
 	fails("SIG-6");
@@ -325,7 +325,7 @@ START_TEST(lsn_1_late)
 {
 	starts();
 	signalled();
-	add(MS(2300), EV_LISTENER_CLOSED, 0, PORT, T0 + MS(2299) * 1000, NULL);
+	add(MS(2300), EV_LISTENER_CLOSED, 0, PORT, AT(MS(2299)), NULL);
 	exits(MS(2301), 0);
 	over(MS(2302));
 	fails("LSN-1");
@@ -337,7 +337,7 @@ START_TEST(lsn_1_border)
 {
 	starts();
 	signalled();
-	add(MS(2300), EV_LISTENER_CLOSED, 0, PORT, T0 + MS(1000) * 1000, NULL);
+	add(MS(2300), EV_LISTENER_CLOSED, 0, PORT, AT(MS(1000)), NULL);
 	exits(MS(2301), 0);
 	over(MS(2302));
 	is("LSN-1", UNSURE);

@@ -4,7 +4,7 @@
 /* A slow reader that went on reading after the signal: without that nothing can be said of what it would have got. */
 static bool reads_on(const struct facts *f, const struct conn_fact *c)
 {
-	return c->phase == PHASE_SLOW_READER && conn_armed(f, c) && (c->first_byte || c->head || c->answers || c->end);
+	return c->phase == PHASE_SLOW_READER && conn_armed(f, c) && (c->first_byte || c->head || c->answers);
 }
 
 static bool slow_applies(const struct scenario *sc, const struct facts *f)

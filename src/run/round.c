@@ -203,7 +203,10 @@ int round_run(struct run *r, const char *label)
 	/* the state before the signal is taken when all are armed; this one is the leak batches' baseline */
 	if (r->sc->leak_batches)
 		target_census(r, "ready", true);
-	if (warm_up(r) < 0 || leak_batches(r) < 0 || clients_arm(r) < 0)
+	if (warm_up(r) < 0)
+		return -1;
+	root_settle(r);
+	if (leak_batches(r) < 0 || clients_arm(r) < 0)
 		return -1;
 	target_census(r, "armed", true);
 	if (r->world->interrupted)

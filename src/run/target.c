@@ -92,6 +92,26 @@ void target_settle(struct run *r)
 	}
 }
 
+/* A root that runs though nobody asks it anything, or that blocks the signal and has no handler for it, is still starting:
+ * HAProxy's master executes itself anew while its worker serves already. What a signal does there is the sweep's matter (SIG-2). */
+void root_settle(struct run *r)
+{
+	int signo = r->sc->n_signals ? r->sc->signals[0].signo : 0;
+	uint64_t bit = signo > 0 && signo <= 64 ? UINT64_C(1) << (signo - 1) : 0;
+	nsec_t began = clock_now();
+	unsigned asleep = 0;
+	struct proc p;
+
+	while (r->alive && !r->world->interrupted && census_one(r->pid, false, &p) == 0) {
+		bool blocked = p.sigblk & bit && !(p.sigcgt & bit);
+
+		asleep = p.state == 'R' || p.state == 'D' ? 0 : asleep + 1;
+		if (asleep > blocked || clock_now() > began + (blocked ? 500 : 50) * NSEC_PER_MSEC)
+			return;
+		pump(r, nothing, clock_now() + 200 * NSEC_PER_USEC);
+	}
+}
+
 void target_census(struct run *r, const char *name, bool fds)
 {
 	struct proc v[MAX_TREE];

@@ -7,7 +7,7 @@
 
 enum seen {
 	SEEN_SYN = 1, SEEN_SYNACK = 2, SEEN_FIRST = 4, SEEN_FIN_S = 8, SEEN_RST_S = 16, SEEN_FIN_C = 32,
-	SEEN_RST_C = 64, SEEN_ZEROWIN = 128, SEEN_REFUSED = 256, SEEN_MARKED = 512,
+	SEEN_RST_C = 64, SEEN_ZEROWIN = 128, SEEN_REFUSED = 256, SEEN_MARKED = 2048,
 	BASE_C = 512, BASE_S = 1024,    /* the sequence numbers of this side are anchored */
 };
 
