@@ -1,4 +1,4 @@
-/* CON-1 to CON-12: what is charged, to whom, and what is not. */
+/* CON-1 to CON-7: what is charged, to whom, and what is not. */
 #include "judge_rig.h"
 
 static int32_t one(enum phase phase, const char *line)
@@ -326,186 +326,18 @@ START_TEST(con_7_client_left)
 }
 END_TEST
 
-/* ---- queues and listeners ---- */
-
-START_TEST(con_8_served)
-{
-	int32_t c = one(PHASE_BACKLOG, "GET /");
-
-	answers(MS(6), c, 0, 200, 16, "close");
-	fin(MS(7), c, 1, 0);
-	good_end();
-	fails("");
-	is("CON-8", PASS);
-}
-END_TEST
-
-static int32_t late(int us, bool refused)
-{
-	int32_t c = g.conns;
-
-	if (!refused)
-		return opened(us, "new");
-	g.conns++;
-	add(us, EV_CONNECT, c, PORT, 40000 + c, "new late");
-	add(us + 5, EV_REFUSED, c, ECONNREFUSED, 0, NULL);
-	return c;
-}
-
-START_TEST(con_9_interleaves)
-{
-	client("new", PHASE_LATE);
-	starts();
-	signalled();
-	closes_listener(MS(5) + 100);
-	late(MS(6), true);
-	add(MS(25), EV_LISTENER_BACK, 0, PORT, 99, NULL);
-	int32_t c = late(MS(26), false);
-
-	fin(MS(30), c, 0, 0);
-	exits(MS(40), 0);
-	ends(MS(41));
-	judge();
-	fails("CON-9");
-	is("LSN-2", PASS);
-}
-END_TEST
-
-START_TEST(con_9_row_only)
-{
-	one(PHASE_CONNECTED, NULL);
-	fin(MS(6), 1, 0, 0);
-	closes_listener(MS(5) + 100);
-	add(MS(25), EV_LISTENER_BACK, 0, PORT, 99, NULL);
-	exits(MS(40), 0);
-	ends(MS(41));
-	judge();
-	fails("CON-9");
-	says("CON-9", "inode 99, before 77");
-}
-END_TEST
-
-START_TEST(con_9_restart_is_ours)
-{
-	client("new", PHASE_LATE);
-	starts();
-	signalled();
-	closes_listener(MS(5) + 100);
-	late(MS(6), true);
-	exits(MS(40), 0);
-	g.sc.restart = true;
-	add(MS(41), EV_LAUNCH, 1, 101, 1, "./srv");
-	add(MS(45), EV_LISTENER_BACK, 0, PORT, 99, NULL);
-	int32_t c = opened(MS(50), "warm-up");
-
-	asks(MS(51), c, 0, "GET /");
-	answers(MS(52), c, 0, 200, 16, "keep-alive");
-	add(MS(53), EV_CLIENT_CLOSED, c, 0, 0, "the restart is proven");
-	add(MS(54), EV_RESTART, -1, 1, 200, "ready again and it answers");
-	ends(MS(55));
-	judge();
-	fails("");
-	is("CON-9", PASS);
-	is("LSN-2", PASS);
-	is("LSN-4", PASS);
-}
-END_TEST
-
-/* ---- slow, endless, untold ---- */
-
-START_TEST(con_10)
-{
-	int32_t c = one(PHASE_SLOW_READER, "GET /big");
-
-	begins(MS(6), c, 0, 200, 1000, "close");
-	fin(MS(7), c, 0, 400);
-	good_end();
-	fails("CON-10");
-	says("CON-10", "400 of 1000");
-	ck_assert_ptr_null(verdict("CON-1"));
-}
-END_TEST
-
-START_TEST(con_10_whole)
-{
-	int32_t c = one(PHASE_SLOW_READER, "GET /big");
-
-	answers(MS(6), c, 0, 200, 1000, "close");
-	fin(MS(7), c, 1, 0);
-	good_end();
-	fails("");
-	is("CON-10", PASS);
-	is("PEER-2", PASS);
-}
-END_TEST
-
-START_TEST(con_11)
-{
-	unsigned s = client("stream", PHASE_STREAMING);
-
-	starts();
-	int32_t c = parked(s, "GET /chunked");
-
-	g.ev.v[g.ev.n - 2].b = -1;      /* its HEAD: chunked */
-	signalled();
-	fin(MS(6), c, 0, 500);
-	good_end();
-	fails("CON-11");
-	is("CON-1", SKIP);
-	says("CON-11", "500 bytes of a chunked body without its last chunk");
-}
-END_TEST
-
-static int32_t ghost(int server_state)
-{
-	int32_t c = one(PHASE_CONNECTED, NULL);
-
-	closes_listener(MS(6));
-	exits(MS(7), 0);
-	still_open(MS(20), c, TCP_ESTABLISHED, server_state);
-	add(MS(22), EV_CLIENT_CLOSED, c, 0, 0, "end of the round");
-	ends(MS(23));
-	judge();
-	return c;
-}
-
-START_TEST(con_12)
-{
-	int32_t c = ghost(0);
-
-	fails("CON-12");
-	ck_assert_int_eq(outcome_of(c), CONN_HUNG);
-}
-END_TEST
-
-START_TEST(con_12_without_packets)
-{
-	g.no_wire = true;
-	ghost(0);
-	fails("CON-12");        /* the kernel's word is enough */
-}
-END_TEST
-
-START_TEST(con_12_kernel_goes_on)
-{
-	ghost(TCP_FIN_WAIT1);
-	fails("");
-	is("CON-12", PASS);
-}
-END_TEST
-
 #define T(name) tcase_add_test(tc, name)
 int main(void)
 {
-	Suite *s = suite_create("judge: connections");
-	TCase *tc = tcase_create("con");
+	Suite *s = suite_create("judge: requests");
+	TCase *tc = tcase_create("requests");
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(con_1_wrong_bytes), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it), T(con_1_many), T(contract);
-	T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst), T(con_4_half_is_not_whole), T(con_4_raced);
-	T(con_4_raced_unseen), T(con_5), T(con_5_cut), T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_others_hold);
-	T(con_7), T(con_7_client_left), T(con_8_served), T(con_9_interleaves), T(con_9_row_only), T(con_9_restart_is_ours);
-	T(con_10), T(con_10_whole), T(con_11), T(con_12), T(con_12_without_packets), T(con_12_kernel_goes_on);
+	T(con_1_wrong_bytes), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it);
+	T(con_1_many), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
+	T(con_4_half_is_not_whole), T(con_4_raced), T(con_4_raced_unseen), T(con_5), T(con_5_cut);
+	T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_others_hold), T(con_7);
+	T(con_7_client_left);
 	return rig_main(s);
 }

@@ -110,7 +110,7 @@ START_TEST(plan_resolves)
 	ck_assert(p->uses_gate && !p->timed);
 	ck_assert_int_eq(p->sc->signals[0].signo, 15);
 	ck_assert_int_eq(p->sc->expect.within, 5 * NSEC_PER_SEC);
-	ck_assert_int_eq(p->sc->expect.listener_within, NSEC_PER_SEC);
+	ck_assert_int_eq(p->sc->expect.listener_within, 2 * NSEC_PER_SEC);
 	ck_assert_int_eq(p->sc->target.ready_within, 30 * NSEC_PER_SEC);
 	ck_assert_int_eq(p->sc->expect.exits[0].how, EXIT_CLEAN);
 	ck_assert_str_eq(p->sc->target.command[2], "${PORT}");

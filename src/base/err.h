@@ -17,6 +17,7 @@ enum err_kind {
 	ERR_TARGET_NOEXEC,  /* found but cannot be executed: exit 126 */
 	ERR_TARGET,     /* it started, but exited or never became ready: exit 3 */
 	ERR_HARNESS,    /* our own failure: exit 3 */
+	ERR_NOT_HERE,   /* this machine or user cannot do it (no namespaces): the scenario is SKIPped */
 	ERR_INTERRUPTED,/* SIGINT or SIGTERM reached the harness: exit 130 or 143 */
 };
 

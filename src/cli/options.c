@@ -44,6 +44,7 @@ int cli_exit_of(const struct err *err)
 		return EXIT_NOEXEC;
 	case ERR_NONE:
 	case ERR_HARNESS:
+	case ERR_NOT_HERE:
 	case ERR_INTERRUPTED:
 		break;
 	}

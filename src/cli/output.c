@@ -54,8 +54,13 @@ void output_add(struct output *o, const struct result *all, size_t n)
 
 void output_running(struct output *o, const struct result *all, size_t n, const char *name)
 {
-	for (size_t i = 0; i < o->n; i++)
+	for (size_t i = 0; i < o->n; i++) {
+		struct err err = {0};
+
 		report_running(o->v[i], all, n, name);
+		if (n && report_catch_up(o->v[i], all, n, &err) < 0)
+			note_failure(o, &err);
+	}
 }
 
 int output_close(struct output *o, const struct result *all, size_t n, bool interrupted, int status)

@@ -14,6 +14,7 @@
 #include "cli/cli.h"
 #include "cli/output.h"
 #include "plan/plan.h"
+#include "proto/proto.h"
 #include "report/version.h"
 #include "run/run.h"
 #include "session/session.h"
@@ -87,6 +88,21 @@ static int check_names(const struct suite_item *items, size_t n, char **names, c
 			return EXIT_USAGE;
 	}
 	return 0;
+}
+
+static int check_protocol(const char *name)
+{
+	const char *known[32];
+
+	if (!name || !strcmp(name, "auto") || proto_by_name(name))
+		return 0;
+	for (size_t i = 0; i < n_protos && i < 32; i++)
+		known[i] = protos[i]->name;
+	const char *near = nearest_word(name, known, n_protos);
+
+	fprintf(stderr, "drainspec: unknown protocol '%s'%s%s%s; `drainspec list protocols` shows them\n", name,
+		near ? ", did you mean '" : "", near ? near : "", near ? "'" : "");
+	return EXIT_USAGE;
 }
 
 static void slug(const char *name, char *out, size_t n)
@@ -300,6 +316,12 @@ static int run_and_report(struct suite *s)
 	status = output_close(&s->output, s->results, s->n_results, rc != 0, status);
 	if (rc < 0)
 		cli_fail(&err);
+	if (rc == 0 && (status == EXIT_NOEXEC || status == EXIT_MISSING))
+		for (size_t i = 0; i < s->n_results; i++)
+			if (s->results[i].exit_hint) {
+				fprintf(stderr, "drainspec: %s\n", s->results[i].broken);
+				break;
+			}
 	return status;
 }
 
@@ -322,6 +344,8 @@ int suite_run(const struct suite_item *items, size_t n, const struct settings *s
 	signal(SIGPIPE, SIG_IGN);       /* a reader of our stdout that goes away must not take the targets' reaping with it */
 	s->started = clock_now();
 	rc = output_check(settings);
+	if (!rc)
+		rc = check_protocol(settings->protocol);
 	if (!rc)
 		rc = check_names(items, n, s->only_names, "--only");
 	if (!rc)

@@ -3,11 +3,12 @@
 #include <string.h>
 
 #include "base/names.h"
-#include "judge/facts.h"
+#include "judge/blame.h"
+#include "judge/outcome.h"
 
 #define DEFAULT_GRACE (10 * NSEC_PER_SEC)
 #define TEARDOWN_PER_MIB (100 * NSEC_PER_USEC)
-/* An exit is seen when the harness is scheduled: past the limit by less than this, nobody can say who was late. */
+/* Past the limit by less than this, nobody can say who was late: the target, or our wake-up. */
 #define LATE_BORDER (20 * NSEC_PER_MSEC)
 #define HOLDER_BOUND 4          /* enum holder_kind of target/port.h, which the judge may not include */
 
@@ -65,7 +66,8 @@ const char *ending_text(const struct facts *f, const struct ending *e)
 	case ENDED_CODE:
 		return arena_printf(f->arena, "exit %d", e->value);
 	case ENDED_SIGNAL:
-		return arena_printf(f->arena, "killed by %s%s", signal_name(e->value), e->core ? " with a core dump" : "");
+		return arena_printf(f->arena, "killed by %s%s", signal_name(e->value),
+			e->core ? " with a core dump" : "");
 	case ENDED_BY_US:
 		return "killed by the harness";
 	case ENDED_NOT:
@@ -91,7 +93,7 @@ int root_held(const struct facts *f, const struct round_fact *r, int signo)
 
 static bool was_sent(const struct facts *f, const struct round_fact *r, int signo)
 {
-	for each_event(f, EV_SIGNAL, n)
+	for_each_event(f, EV_SIGNAL, n)
 		if (fact_event(f, n)->round == r->id && fact_a(f, n) == signo)
 			return true;
 	return false;
@@ -104,7 +106,7 @@ bool died_of_default(const struct facts *f, const struct round_fact *r)
 	return e.kind == ENDED_SIGNAL && was_sent(f, r, e.value) && root_held(f, r, e.value) == 0;
 }
 
-/* From the first answered request on a clean stop is owed; a target without a port answers by being ready. */
+/* A clean stop is owed from the first answered request on; without a port, from readiness on. */
 bool charged_to_default(const struct facts *f, const struct round_fact *r)
 {
 	nsec_t sig = signal_begin(f, r);
@@ -177,17 +179,20 @@ bool root_is_pid1(const struct facts *f, const struct round_fact *r)
 	return process_field(f, r->root_before, "pid1", &pid1) && pid1;
 }
 
-static void charge_clients(const struct facts *f, const struct round_fact *r, const struct open_clients *o, struct hung *h)
+static void charge_clients(
+	const struct facts *f, const struct round_fact *r, const struct open_clients *o, struct hung *h)
 {
 	bool force = second_policy(f) == SECOND_FORCE;
 	bool forces = r->sig2 && (force || fact_a(f, r->sig2) == SIGINT);
 
 	if (o->e_peer2 && !(r->sig2 && force))
-		charge(h, "PEER-2", "a client that does not read, or does not close, holds it", o->never_closing + o->slow, o->e_peer2);
+		charge(h, "PEER-2", "a client that does not read, or does not close, holds it",
+			o->never_closing + o->slow, o->e_peer2);
 	else if (o->silent && !(r->sig2 && force))
 		charge(h, "PEER-1", "a silent or half-sent client holds it", o->silent, o->e_peer1);
 	else if (o->gated && !r->released && !forces)
-		charge(h, NULL, "the scenario never released the gate that its own request waits at", o->gated, o->e_in_flight);
+		charge(h, NULL, "the scenario never released the gate that its own request waits at",
+			o->gated, o->e_in_flight);
 	else if (!forces && !o->in_flight && o->idle)   /* the same without a second signal */
 		charge(h, "CON-6", "an idle keep-alive connection holds it", o->idle, o->e_idle);
 	else if (r->sig2 && fact_a(f, r->sig2) == SIGINT)
@@ -210,7 +215,7 @@ static bool holds_no_client(const struct facts *f, const struct round_fact *r)
 {
 	bool none = false;
 
-	for each_event(f, EV_AUTOPSY, n) {
+	for_each_event(f, EV_AUTOPSY, n) {
 		if (fact_event(f, n)->round != r->id || fact_t(f, n) > fact_t(f, r->kill))
 			continue;
 		const char *text = fact_text(f, n), *found = strstr(text, "no client socket open");
@@ -222,12 +227,13 @@ static bool holds_no_client(const struct facts *f, const struct round_fact *r)
 	return none;
 }
 
-/* A thread of it sits in a blocking call on a client's connection: it cannot even look at the signal's flag. */
+/* A thread of it is in a blocking call on a client's connection: it cannot even look at its flag. */
 static bool blocked_by_client(const struct facts *f, const struct round_fact *r)
 {
-	for each_event(f, EV_AUTOPSY, n)
+	for_each_event(f, EV_AUTOPSY, n)
 		if (fact_event(f, n)->round == r->id && fact_t(f, n) <= fact_t(f, r->kill) &&
-		    strstr(fact_text(f, n), " = connection ") && strstr(fact_text(f, n), "client #"))
+		    ((strstr(fact_text(f, n), " = connection ") && strstr(fact_text(f, n), "client #")) ||
+		     (fact_a(f, n) != fact_a(f, r->launch) && !strncmp(fact_text(f, n), "waiting for client #", 20))))
 			return true;
 	return false;
 }
@@ -261,15 +267,17 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 		return h;
 	if (h.kind == HANG_KILLED && r->kill)
 		at = fact_t(f, r->kill);
-	for each_conn(f, c) {
+	for_each_conn(f, c) {
 		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, nsec_sub(at, 1)))
 			count_open(f, c, &o);
 	}
-	if (holds_no_client(f, r))      /* its side is closed: what is open here is the kernel's to finish */
+	if (holds_no_client(f, r)) /* its side is closed: what is open here is the kernel's to finish */
 		o = (struct open_clients){ 0 };
 	h.cites[h.n_cites++] = r->sig;
 	if (root_is_pid1(f, r) && root_held(f, r, (int)fact_a(f, r->sig)) == 0)
-		charge(&h, "SIG-6", "it is PID 1 and has no handler: the kernel drops the signal's default action", 0, r->root_before);
+		charge(&h, "SIG-6",
+			"it is PID 1 and has no handler: the kernel drops the signal's default action",
+			0, r->root_before);
 	else if (!stop_began(f, r) && !(o.n && blocked_by_client(f, r)))
 		charge(&h, "EXI-2", "it never began to stop: its listener was open to the end", 0, 0);
 	else
@@ -301,10 +309,12 @@ static bool same_text(const struct facts *f, uint32_t a, uint32_t b, const char 
 {
 	char x[256], y[256];
 
-	return !process_string(f, a, key, x, sizeof x) || !process_string(f, b, key, y, sizeof y) || !strcmp(x, y);
+	return !process_string(f, a, key, x, sizeof x) || !process_string(f, b, key, y, sizeof y) ||
+	       !strcmp(x, y);
 }
 
-/* Was the descriptor carried over an exec (a helper that nobody meant to have it), or is it a forked worker's own? */
+/* Was the descriptor carried over an exec (a helper that nobody meant to have it), or is it a forked
+ * worker's own? */
 static bool inherited_over_exec(const struct facts *f, const struct round_fact *r, uint32_t holder)
 {
 	const char *text = fact_text(f, holder), *slash = strchr(text, '/');
@@ -313,7 +323,7 @@ static bool inherited_over_exec(const struct facts *f, const struct round_fact *
 
 	if (strstr(text, "CLOEXEC set"))
 		return false;
-	for each_event(f, EV_PROCESS, n)
+	for_each_event(f, EV_PROCESS, n)
 		if (fact_event(f, n)->round == r->id && fact_a(f, n) == fact_b(f, holder))
 			process = n;
 	if (process && r->root_before && !same_text(f, process, r->root_before, "cmd"))
@@ -335,14 +345,14 @@ const char *port_held_by(const struct facts *f, uint16_t round)
 	const struct round_fact *r = &f->rounds[round];
 	const char *id = NULL;
 
-	for each_event(f, EV_LEFT_HOLDER, n) {
+	for_each_event(f, EV_LEFT_HOLDER, n) {
 		if (fact_event(f, n)->round != r->id)
 			continue;
 		if (inherited_over_exec(f, r, n))
 			return "RES-5";
 		id = "RES-1";
 	}
-	for each_event(f, EV_PORT_HOLDER, n)
+	for_each_event(f, EV_PORT_HOLDER, n)
 		if (!id && fact_event(f, n)->round == r->id && fact_b(f, n) == HOLDER_BOUND)
 			id = "LSN-3";
 	return id;
@@ -374,11 +384,13 @@ const char *survivor_charged(const struct facts *f, uint32_t left_process)
 	const struct round_fact *r = round_at(f, left_process);
 	int64_t pid = fact_a(f, left_process);
 
-	for each_event(f, EV_LEFT_HOLDER, n)
-		if (fact_event(f, n)->round == r->id && fact_b(f, n) == pid && inherited_over_exec(f, r, n))
+	for_each_event(f, EV_LEFT_HOLDER, n)
+		if (fact_event(f, n)->round == r->id && fact_b(f, n) == pid &&
+			inherited_over_exec(f, r, n))
 			return "RES-5";
-	for each_event(f, EV_PORT_HOLDER, n)
-		if (fact_event(f, n)->round == r->id && fact_b(f, n) == HOLDER_BOUND && names_pid(fact_text(f, n), pid))
+	for_each_event(f, EV_PORT_HOLDER, n)
+		if (fact_event(f, n)->round == r->id && fact_b(f, n) == HOLDER_BOUND &&
+			names_pid(fact_text(f, n), pid))
 			return "LSN-3";
 	return NULL;
 }

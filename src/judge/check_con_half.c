@@ -18,7 +18,7 @@ static bool answered_half(const struct facts *f, const struct conn_fact *c)
 
 enum half { HALF_GOOD, HALF_BAD, HALF_RACED };
 
-/* A reset is the server's fault unless it had closed before (FIN) and the rest of the request ran into it. */
+/* A reset is the server's fault unless the rest of the request ran into its FIN. */
 static enum half reset_half(const struct facts *f, const struct conn_fact *c)
 {
 	if (c->answers)
@@ -39,11 +39,12 @@ static void one_half(struct sum *t, const struct conn_fact *c)
 	bool cut = how == HOW_FIN && c->asked > c->answers && conn_partial(f, c);
 
 	if (answered_half(f, c)) {
-		if (sum_bad(t, MUST, "application", arena_printf(f->arena, "%s: status %d for half a request, %s after the signal",
-				client_name(f, c), c->status,
-				time_text(f, nsec_sub(fact_t(f, c->answer), signal_begin(f, round_of(f, c))))))) {
+		if (sum_bad(t, MUST, "application",
+			    "%s: status %d for half a request, %s after the signal", client_name(f, c),
+			    c->status, after_signal(f, round_of(f, c), c->answer))) {
 			cite_conn(f, t->ret, c);
-			t->ret->hint = "end of input before the declared end is an error, not the end of the body";
+			t->ret->hint = "end of input before the declared end is an error, not the end "
+				       "of the body";
 		}
 	} else if (how == HOW_OPEN) {
 		if (hung_charged(f, c))
@@ -51,30 +52,34 @@ static void one_half(struct sum *t, const struct conn_fact *c)
 		else if (c->answers)
 			t->good++;
 		else
-			sum_unsure(t, c->still, arena_printf(f->arena, "%s: no end of it was seen", client_name(f, c)));
+			sum_unsure(t, c->still, "%s: no end of it was seen", client_name(f, c));
 	} else if (reset == HALF_RACED) {
-		sum_unsure(t, end, arena_printf(f->arena, "%s: RST after the rest of the request was sent; without packets nobody can "
-				"say whether the server had closed before", client_name(f, c)));
+		sum_unsure(t, end,
+			"%s: RST after the rest of the request was sent; without packets nobody can "
+			"say whether the server had closed before",
+			client_name(f, c));
 	} else if (reset == HALF_BAD || cut) {
 		if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 			t->contract++;
 		else if (charged_to_default(f, round_of(f, c)))
 			sum_see(t, "SIG-1");
-		else if (sum_bad(t, MUST, "server", loss_text(f, c)))
+		else if (sum_bad(t, MUST, "server", "%s", loss_text(f, c)))
 			cite_conn(f, t->ret, c);
 	} else {
 		t->good++;
 	}
 }
 
-static void judge_con_4(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_4(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = "a half-sent request is completed when the rest comes, or gets 408, 503 or a clean FIN: no RST, no 2xx";
-	for each_judged(f, c) {
+	ret->expected = "a half-sent request is completed when the rest comes, or gets 408, 503 or a "
+			"clean FIN: no RST, no 2xx";
+	for_each_judged(f, c) {
 		if (in_phase(c, HALVES) && conn_armed(f, c))
 			one_half(&t, c);
 	}
@@ -86,14 +91,15 @@ static bool pipeline_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && has_phase(sc, PHASES(PIPELINED)) && any_round(f);
 }
 
-static void judge_con_5(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_5(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "of a pipelined successor the client gets the whole answer or not one byte of it";
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		uint32_t end;
 
 		if (c->phase != PHASE_PIPELINED || !conn_armed(f, c))
@@ -101,15 +107,17 @@ static void judge_con_5(const struct scenario *sc, const struct facts *f, struct
 		enum conn_how how = conn_how(f, c, &end);
 
 		if (!c->answers && c->outcome != CONN_COMPLETED) {
-			sum_see(&t, c->outcome == CONN_HUNG ? hung_charged(f, c) ? hung_charged(f, c) : "EXI-2" :
-				c->outcome == CONN_RESET_IN_FLIGHT ? "CON-2" : "CON-1");
+			sum_see(&t, c->outcome == CONN_HUNG ?
+					    hung_charged(f, c) ? hung_charged(f, c) : "EXI-2" :
+				    c->outcome == CONN_RESET_IN_FLIGHT ? "CON-2" :
+									 "CON-1");
 		} else if (conn_partial(f, c) && (how == HOW_FIN || how == HOW_RST)) {
 			if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 				t.contract++;
 			else if (charged_to_default(f, round_of(f, c)))
 				sum_see(&t, "SIG-1");
-			else if (sum_bad(&t, MUST, "server", arena_printf(f->arena, "the second answer began and was cut: %s",
-									   loss_text(f, c))))
+			else if (sum_bad(&t, MUST, "server", "the second answer began and was cut: %s",
+					 loss_text(f, c)))
 				cite_conn(f, ret, c);
 		} else {
 			t.good++;
@@ -121,31 +129,42 @@ static void judge_con_5(const struct scenario *sc, const struct facts *f, struct
 const struct check check_con_4 = {
 	.id = "CON-4", .title = "a half-sent request ends cleanly", .level = MUST,
 	.applies = half_applies, .judge = judge_con_4,
-	.why = "Half a request is not yet work, but an RST tells the client nothing, and a 2xx for half a body is data loss that "
-	       "looks like success. RFC 9110 has the honest words: 408 (15.5.9) and 503 (15.6.4); a FIN is enough.",
-	.proof = "Armed: what was sent has been read (the server's receive queue is empty; for a body also 100 Continue). Then: how "
-		 "the connection ended. An RST after the server's own FIN, provoked by the rest of the request, is not held "
-		 "against it.",
+	.why = "Half a request is not yet work, but an RST tells the client nothing, and a 2xx for "
+	       "half a body is data loss that looks like success. RFC 9110 has the honest words: 408 "
+	       "(15.5.9) and 503 (15.6.4); a FIN is enough.",
+	.proof = "Armed: what was sent has been read (the server's receive queue is empty; for a body "
+		 "also 100 Continue). Then: how the connection ended. An RST after the server's own "
+		 "FIN, provoked by the rest of the request, is not held against it.",
 	.modes = "SD-IDLE-NEW-BLOCKS, SD-INFLIGHT-RST-UNREAD",
-	.fix_go = "Shutdown treats a connection that has sent no whole header as new and closes it after 5 s; set "
-		  "ReadHeaderTimeout. In handlers check the error of io.ReadAll(r.Body): io.ErrUnexpectedEOF is no end.",
-	.fix_node = "server.headersTimeout and requestTimeout bound it; handle 'aborted'/'error' of the request before answering.",
-	.fix_python = "Compare the bytes read with Content-Length before acting; ASGI: http.disconnect is not the end of the body.",
-	.fix_c = "While draining answer 408 with Connection: close, or shutdown(SHUT_WR), read what comes for a moment, close.",
-	.fix_nginx = "client_header_timeout and client_body_timeout bound it; worker_shutdown_timeout closes what is left.",
+	.fix_go = "Shutdown treats a connection that has sent no whole header as new and closes it "
+		  "after 5 s; set ReadHeaderTimeout. In handlers check the error of "
+		  "io.ReadAll(r.Body): io.ErrUnexpectedEOF is no end.",
+	.fix_node = "server.headersTimeout and requestTimeout bound it; look at req.complete before "
+		    "acting on a body.",
+	.fix_python = "Compare the bytes read with Content-Length before acting; ASGI: http.disconnect "
+		      "is not the end of the body.",
+	.fix_c = "While draining answer 408 with Connection: close, or shutdown(SHUT_WR), read what "
+		 "comes for a moment, close.",
+	.fix_nginx = "client_header_timeout and client_body_timeout bound it; worker_shutdown_timeout "
+		     "closes what is left.",
 };
 
 const struct check check_con_5 = {
 	.id = "CON-5", .title = "a pipelined successor is not half-run", .level = MUST,
 	.applies = pipeline_applies, .judge = judge_con_5,
-	.why = "A client may send the next request before the answer to the first (RFC 9112, 9.3.2). When the server closes after "
-	       "the first answer, the client may repeat what was not answered at all; of a half answer it cannot know.",
-	.proof = "Two requests in one segment, the first proven in flight. A first byte of the second answer without its end is a "
-		 "failure; none of it, or all of it, is right.",
+	.why = "A client may send the next request before the answer to the first (RFC 9112, 9.3.2). "
+	       "When the server closes after the first answer, the client may repeat what was not "
+	       "answered at all; of a half answer it cannot know.",
+	.proof = "Two requests in one segment, the first proven in flight. A first byte of the second "
+		 "answer without its end is a failure; none of it, or all of it, is right.",
 	.modes = "SD-INFLIGHT-RST-UNREAD, SD-INFLIGHT-TRUNC",
-	.fix_go = "net/http serves one request of a connection at a time and stops between two: nothing to do.",
-	.fix_node = "After server.close() let the current answer carry Connection: close; Node then stops reading.",
-	.fix_python = "After the drain began answer with Connection: close and do not parse what is buffered.",
-	.fix_c = "Look at the drain flag before parsing the next request, never in the middle of its answer.",
+	.fix_go = "net/http serves one request of a connection at a time and stops between two: "
+		  "nothing to do.",
+	.fix_node = "After server.close() let the current answer carry Connection: close; Node then "
+		    "stops reading.",
+	.fix_python = "After the drain began answer with Connection: close and do not parse what is "
+		      "buffered.",
+	.fix_c = "Look at the drain flag before parsing the next request, never in the middle of its "
+		 "answer.",
 	.fix_nginx = "It stops between requests on QUIT: nothing to do.",
 };

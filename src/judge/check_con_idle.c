@@ -15,8 +15,8 @@ static bool left_idle(const struct facts *f, const struct conn_fact *c)
 {
 	uint32_t end;
 
-	return c->phase != PHASE_IDLE && holds(f, round_of(f, c)) && c->answers && c->answers >= c->asked &&
-	       conn_how(f, c, &end) == HOW_OPEN;
+	return c->phase != PHASE_IDLE && holds(f, round_of(f, c)) && c->answers &&
+	       c->answers >= c->asked && conn_how(f, c, &end) == HOW_OPEN;
 }
 
 static bool idle_applies(const struct scenario *sc, const struct facts *f)
@@ -25,37 +25,47 @@ static bool idle_applies(const struct scenario *sc, const struct facts *f)
 
 	if (sc->sweep)
 		return false;
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		held |= holds(f, r);
 	}
 	return held || (has_phase(sc, PHASES(IDLE)) && any_round(f));
 }
 
-static void judge_con_6(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_6(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = arena_printf(f->arena, "idle keep-alive connections are closed, and the exit is within %s",
-				     time_text(f, grace_of(f)));
-	for each_judged(f, c) {
+	ret->expected = arena_printf(f->arena,
+		"idle keep-alive connections are closed, and the exit is within %s",
+		time_text(f, grace_of(f)));
+	for_each_judged(f, c) {
 		const struct round_fact *r = round_of(f, c);
 		uint32_t end;
 
 		if (!left_idle(f, c) && (c->phase != PHASE_IDLE || !conn_armed(f, c)))
 			continue;
-		if (conn_how(f, c, &end) != HOW_OPEN) {
+		enum conn_how how = conn_how(f, c, &end);
+
+		if (how == HOW_RST && c->phase == PHASE_IDLE && fact_t(f, end) >= signal_begin(f, r)) {
+			if (sum_bad(&t, SHOULD, "server", "%s: idle, closed by RST instead of FIN %s", client_name(f, c),
+				    after_signal(f, r, end)))
+				cite_conn(f, ret, c);
+		} else if (how != HOW_OPEN) {
 			t.good++;
 		} else if (!holds(f, r)) {
 			if (hung_charged(f, c))
 				sum_see(&t, hung_charged(f, c));
 			else
-				sum_unsure(&t, c->still, arena_printf(f->arena, "%s: no end of it was seen", client_name(f, c)));
-		} else if (sum_bad(&t, MUST, "server", arena_printf(f->arena, "%s: %s, no FIN in the %s after %s, and the process "
-					"was still there; suspect: %.*s", client_name(f, c), c->phase == PHASE_IDLE ? "idle" :
-					"answered and idle since", time_text(f, grace_of(f)), first_signal(f, r), (int)strcspn(fact_text(f, r->autopsy), "\n"),
-					r->autopsy ? fact_text(f, r->autopsy) : "not looked at"))) {
+				sum_unsure(&t, c->still, "%s: no end of it was seen", client_name(f, c));
+		} else if (sum_bad(&t, MUST, "server",
+				   "%s: %s, no FIN in the %s after %s, and the process "
+				   "was still there; suspect: %s",
+				   client_name(f, c),
+				   c->phase == PHASE_IDLE ? "idle" : "answered and idle since",
+				   time_text(f, grace_of(f)), first_signal(f, r), suspect_of(f, r))) {
 			cite_conn(f, ret, c);
 			cite(ret, r->kill);
 			cite(ret, r->autopsy);
@@ -64,38 +74,42 @@ static void judge_con_6(const struct scenario *sc, const struct facts *f, struct
 	sum_end(&t, "idle connections were closed");
 }
 
-/* The last answer on it was made after the signal, whole, and then the server closed. */
+/* The last answer on it was made after the signal, whole, and then the server closed. Only heads with a status can say
+ * that it will (raw protocols have none). */
 static bool answered_then_closed(const struct facts *f, const struct conn_fact *c)
 {
 	const struct round_fact *r = round_of(f, c);
 	uint32_t end;
 	enum conn_how how = conn_how(f, c, &end);
 
-	return (c->phase == PHASE_WAITING || c->phase == PHASE_PIPELINED) && conn_armed(f, c) && c->answers && c->head &&
-	       !conn_partial(f, c) && (how == HOW_FIN || how == HOW_RST) && fact_t(f, c->head) > signal_end(f, r) &&
-	       fact_event(f, c->head)->text && fact_t(f, c->head) < contract_from(f, r);
+	return (c->phase == PHASE_WAITING || c->phase == PHASE_PIPELINED) && conn_armed(f, c) &&
+	       c->answers && c->head && !conn_partial(f, c) && (how == HOW_FIN || how == HOW_RST) &&
+	       fact_t(f, c->head) > signal_end(f, r) && fact_a(f, c->head) > 0 &&
+	       fact_t(f, c->head) < contract_from(f, r);
 }
 
 static bool goodbye_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep || !has_phase(sc, PHASES(WAITING) | PHASES(PIPELINED)))
 		return false;
-	for each_judged(f, c) {
-		if (answered_then_closed(f, c))
+	for_each_judged(f, c) {
+		if (c->status && answered_then_closed(f, c))
 			return true;
 	}
 	return false;
 }
 
-static void judge_con_7(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_7(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "the last answer before the server closes says Connection: close";
-	for each_judged(f, c) {
-		if (!answered_then_closed(f, c))
+	for_each_judged(f, c) {
+		/* a protocol without status lines has no way to say it */
+		if (!c->status || !answered_then_closed(f, c))
 			continue;
 		if (!strcmp(fact_text(f, c->head), "close")) {
 			t.good++;
@@ -103,11 +117,12 @@ static void judge_con_7(const struct scenario *sc, const struct facts *f, struct
 		}
 		/* the wire is ahead of the client's read of the answer */
 		nsec_t later = nsec_sub(end_time(f, c), fact_t(f, c->answer));
-		const char *text = arena_printf(f->arena, "%s: answer %s after %s without Connection: close, then closed %s later",
-			client_name(f, c), time_text(f, nsec_sub(fact_t(f, c->head), signal_begin(f, round_of(f, c)))),
+		const char *text = arena_printf(f->arena,
+			"%s: answer %s after %s without Connection: close, then closed %s later",
+			client_name(f, c), after_signal(f, round_of(f, c), c->head),
 			first_signal(f, round_of(f, c)), time_text(f, later > 0 ? later : 0));
 
-		if (sum_bad(&t, SHOULD, "server", text))
+		if (sum_bad(&t, SHOULD, "server", "%s", text))
 			cite_conn(f, ret, c);
 	}
 	sum_end(&t, "answers while draining said goodbye");
@@ -116,32 +131,43 @@ static void judge_con_7(const struct scenario *sc, const struct facts *f, struct
 const struct check check_con_6 = {
 	.id = "CON-6", .title = "idle connections do not hold the exit", .level = MUST,
 	.applies = idle_applies, .judge = judge_con_6,
-	.why = "Every browser and every connection pool keeps idle connections. A server that waits for them exits only when its "
-	       "idle timeout runs out, long after the supervisor's patience, and is then killed with whatever it was doing. "
-	       "Either side may close an idle connection at any time (RFC 9112, 9.5).",
-	.proof = "One answered request, the connection left open, the server's receive queue empty. At the end of the grace the "
-		 "process is still there, this connection had neither FIN nor RST, and no other kind of client explains it; the "
-		 "autopsy names what the process waits for.",
+	.why = "Every browser and every connection pool keeps idle connections. A server that waits "
+	       "for them exits only when its idle timeout runs out, long after the supervisor's "
+	       "patience, and is then killed with whatever it was doing. Either side may close an idle "
+	       "connection at any time (RFC 9112, 9.5).",
+	.proof = "One answered request, the connection left open, the server's receive queue empty. At "
+		 "the end of the grace the process is still there, this connection had neither FIN nor "
+		 "RST, and no other kind of client explains it; the autopsy names what the process "
+		 "waits for.",
 	.modes = "SD-IDLE-BLOCKS, SD-KA-UNENDING",
-	.fix_go = "srv.Shutdown(ctx) closes idle connections at once; hijacked ones are yours: close them in RegisterOnShutdown.",
-	.fix_node = "Before 19, server.close() leaves them: call server.closeIdleConnections() (18.2+) after it, or set "
-		    "Connection: close and destroy sockets without a request.",
-	.fix_python = "uvicorn: --timeout-keep-alive bounds it. Own servers: keep a set of idle writers and close them in the handler.",
-	.fix_c = "Keep idle connections in a list; when draining begins, close each of them whose receive queue is empty.",
-	.fix_nginx = "QUIT closes them at once; keepalive_min_timeout (1.27.4) spares the ones just used.",
+	.fix_go = "srv.Shutdown(ctx) closes idle connections at once; hijacked ones are yours: close "
+		  "them in RegisterOnShutdown.",
+	.fix_node = "Before 19, server.close() leaves them: call server.closeIdleConnections() (18.2+) "
+		    "after it. It also takes a connection for idle whose answer was ended but is not "
+		    "sent yet: see CON-10.",
+	.fix_python = "uvicorn: --timeout-keep-alive bounds it. Own servers: keep a set of idle "
+		      "writers and close them in the handler.",
+	.fix_c = "Keep idle connections in a list; when draining begins, close each of them whose "
+		 "receive queue is empty.",
+	.fix_nginx = "QUIT closes them at once; keepalive_min_timeout (1.27.4) spares the ones just "
+		     "used.",
 };
 
 const struct check check_con_7 = {
 	.id = "CON-7", .title = "answers while draining say goodbye", .level = SHOULD,
 	.applies = goodbye_applies, .judge = judge_con_7,
-	.why = "A server that will close must say so in its last answer (Connection: close, RFC 9112, 9.6), or the client reuses the "
-	       "connection and its next request meets the close: a race that loses requests although nobody failed.",
-	.proof = "A request in flight at the signal, its answer's head after the signal, and then the server's FIN or RST: the head's "
-		 "Connection field is looked at.",
+	.why = "A server that will close must say so in its last answer (Connection: close, RFC 9112, "
+	       "9.6), or the client reuses the connection and its next request meets the close: a race "
+	       "that loses requests although nobody failed.",
+	.proof = "A request in flight at the signal, its answer's head after the signal, and then the "
+		 "server's FIN or RST: the head's Connection field is looked at.",
 	.modes = "SD-KA-NO-CLOSE, SD-IDLE-RACE",
-	.fix_go = "Shutdown makes net/http send it; a proxy of your own: w.Header().Set(\"Connection\", \"close\") while draining.",
+	.fix_go = "Shutdown makes net/http send it; a proxy of your own: "
+		  "w.Header().Set(\"Connection\", \"close\") while draining.",
 	.fix_node = "While draining: res.setHeader('Connection', 'close') before writing the head.",
-	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in middleware once draining.",
-	.fix_c = "Choose the Connection header when the head is written, by the drain flag, not when the request was read.",
+	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in "
+		      "middleware once draining.",
+	.fix_c = "Choose the Connection header when the head is written, by the drain flag, not when "
+		 "the request was read.",
 	.fix_nginx = "QUIT does it (1.21.6 and later also for proxied answers).",
 };

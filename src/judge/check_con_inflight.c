@@ -16,7 +16,7 @@ static bool in_flight_applies(const struct scenario *sc, const struct facts *f)
 		return false;
 	if (has_phase(sc, OWED))
 		return true;
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (counts(f, c))
 			return true;
 	}
@@ -45,11 +45,13 @@ static void blame_loss(const struct facts *f, const struct conn_fact *c, struct 
 	ret->whose = "server";
 	if (died_of_default(f, r)) {
 		ret->whose = "application";
-		ret->hint = arena_printf(f->arena, "install a handler for %s before accepting: the default action kills at once",
-					 first_signal(f, r));
+		ret->hint = arena_printf(f->arena,
+			"install a handler for %s before accepting: the default action kills at once",
+			first_signal(f, r));
 	} else if (r->exit && apart < AT_THE_EXIT && apart > -AT_THE_EXIT) {
 		ret->whose = "application";
-		ret->hint = "the process left while the request was in flight: return from main only after the server's "
+		ret->hint = "the process left while the request was in flight: return from main only "
+			    "after the server's "
 			    "shutdown has returned";
 	}
 	cite(ret, r->exit && apart < AT_THE_EXIT && apart > -AT_THE_EXIT ? r->exit : 0);
@@ -59,7 +61,7 @@ static void lost(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
 
-	if (sum_bad(t, MUST, "server", loss_text(f, c))) {
+	if (sum_bad(t, MUST, "server", "%s", loss_text(f, c))) {
 		cite_conn(f, t->ret, c);
 		blame_loss(f, c, t->ret);
 	}
@@ -69,25 +71,35 @@ static void wrong_bytes(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
 
-	if (sum_bad(t, MUST, "application", arena_printf(f->arena, "%s: the answer arrived, but its bytes are wrong: %s",
-							 client_name(f, c), fact_text(f, c->bad))))
+	if (sum_bad(t, MUST, "application", "%s: the answer arrived, but its bytes are wrong: %s",
+		    client_name(f, c), fact_text(f, c->bad)))
 		cite_conn(f, t->ret, c);
+}
+
+/* Its handler was waiting for the gate, which would have answered 200, and did not wait for it. */
+static bool gave_up(const struct facts *f, const struct conn_fact *c)
+{
+	uint32_t released = round_of(f, c)->released;
+
+	return c->gate && fact_before(f, c->gate, signal_begin(f, round_of(f, c))) &&
+	       (!released || fact_before(f, c->fail5xx, fact_t(f, released)));
 }
 
 static void refused_work(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
-	uint32_t before = f->lines[c->line].ok;
-	const char *text = arena_printf(f->arena, "%s: status %d, %s after %s; before the signal '%s' was answered 2xx",
-					client_name(f, c), c->status,
-					time_text(f, nsec_sub(fact_t(f, c->fail5xx), signal_begin(f, round_of(f, c)))),
-					first_signal(f, round_of(f, c)), f->lines[c->line].text);
+	uint32_t before = f->n_lines && c->line < f->n_lines ? f->lines[c->line].ok : 0;
+	const char *said = before ? arena_printf(f->arena, "before the signal '%s' was answered 2xx", f->lines[c->line].text) :
+				    "its handler did not wait for the gate, which would have answered 200";
+	const char *text = arena_printf(f->arena, "%s: status %d, %s after %s; %s", client_name(f, c), c->status,
+		after_signal(f, round_of(f, c), c->fail5xx), first_signal(f, round_of(f, c)), said);
 
-	if (sum_bad(t, MUST, "application", text)) {
+	if (sum_bad(t, MUST, "application", "%s", text)) {
 		cite_conn(f, t->ret, c);
 		cite(t->ret, c->fail5xx);
 		cite(t->ret, before);
-		t->ret->hint = "close pools and clients that handlers use only after the last handler has returned";
+		t->ret->hint = "close pools and clients that handlers use only after the last handler "
+			       "has returned";
 	}
 }
 
@@ -99,17 +111,17 @@ static void hung_elsewhere(struct sum *t, const struct conn_fact *c)
 	if (id)
 		sum_see(t, id);
 	else
-		sum_unsure(t, c->still, arena_printf(f->arena, "%s: no answer and no end of it was seen%s%s", client_name(f, c),
-						     hang_of(f, round_of(f, c))->why ? "; " : "",
-						     hang_of(f, round_of(f, c))->why ? hang_of(f, round_of(f, c))->why : ""));
+		sum_unsure(t, c->still, "%s: no answer and no end of it was seen%s%s",
+			client_name(f, c), hang_of(f, round_of(f, c))->why ? "; " : "",
+			hang_of(f, round_of(f, c))->why ? hang_of(f, round_of(f, c))->why : "");
 }
 
 static void one_in_flight(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
 	nsec_t when = end_time(f, c);
-	bool told_5xx = c->fail5xx && fact_t(f, c->fail5xx) >= signal_begin(f, round_of(f, c)) && f->n_lines &&
-			c->line < f->n_lines && f->lines[c->line].ok;
+	bool told_5xx = c->fail5xx && fact_t(f, c->fail5xx) >= signal_begin(f, round_of(f, c)) &&
+			(gave_up(f, c) || (f->n_lines && c->line < f->n_lines && f->lines[c->line].ok));
 
 	if (told_5xx && by_contract(f, c, fact_t(f, c->fail5xx)))
 		t->contract++;
@@ -135,28 +147,31 @@ static void one_in_flight(struct sum *t, const struct conn_fact *c)
 		lost(t, c);
 }
 
-static void judge_con_1(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_1(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = "every request that the server had read when the signal came gets its whole answer, byte for byte";
-	for each_judged(f, c) {
+	ret->expected = "every request that the server had read when the signal came gets its whole "
+			"answer, byte for byte";
+	for_each_judged(f, c) {
 		if (counts(f, c))
 			one_in_flight(&t, c);
 	}
 	sum_end(&t, "requests in flight were answered whole");
 }
 
-static void judge_con_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_2(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "no RST on a connection whose request was read, before its answer is complete";
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (!counts(f, c))
 			continue;
 		if (c->phase == PHASE_PIPELINED && c->answers)
@@ -188,21 +203,22 @@ static bool tail_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (!in_flight_applies(sc, f))
 		return false;
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (counts(f, c) && c->phase != PHASE_LOOP)
 			return true;
 	}
 	return has_phase(sc, OWED);
 }
 
-static void judge_con_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_3(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "an answer that was sent whole arrives whole, and ends with FIN";
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (!counts(f, c) || c->phase == PHASE_LOOP)
 			continue;
 		bool missing = c->outcome == CONN_TAIL_LOST;
@@ -211,13 +227,17 @@ static void judge_con_3(const struct scenario *sc, const struct facts *f, struct
 			t.contract++;
 		} else if (missing) {
 			lost(&t, c);
-			ret->hint = "read what the client still sends (or shutdown(SHUT_WR) and wait) before close()";
+			ret->hint = "read what the client still sends (or shutdown(SHUT_WR) and wait) "
+				    "before close()";
 		} else if (reset_after_answer(f, c)) {
-			const char *text = arena_printf(f->arena, "%s: the whole answer, then RST %s after it%s", client_name(f, c),
+			const char *text = arena_printf(f->arena,
+				"%s: the whole answer, then RST %s after it%s", client_name(f, c),
 				time_text(f, nsec_sub(end_time(f, c), fact_t(f, c->answer))),
-				c->w_rst ? arena_printf(f->arena, " (frame %u)", fact_event(f, c->w_rst)->frame) : "");
+				c->w_rst ? arena_printf(f->arena, " (frame %u)",
+						   fact_event(f, c->w_rst)->frame) :
+					   "");
 
-			if (sum_bad(&t, SHOULD, "server", text))
+			if (sum_bad(&t, SHOULD, "server", "%s", text))
 				cite_conn(f, ret, c);
 		} else if (c->outcome == CONN_COMPLETED || (c->phase == PHASE_PIPELINED && c->answers)) {
 			t.good++;
@@ -233,53 +253,67 @@ static void judge_con_3(const struct scenario *sc, const struct facts *f, struct
 const struct check check_con_1 = {
 	.id = "CON-1", .title = "a request in flight gets its whole answer", .level = MUST,
 	.applies = in_flight_applies, .judge = judge_con_1,
-	.why = "A request that the server has read is a promise: the client cannot know whether it had an effect, so it may not "
-	       "repeat it unless it is idempotent (RFC 9110, 9.2.2). An answer shorter than its Content-Length is incomplete "
-	       "(RFC 9112, 8), and load generators often count it as a success: a 200 that is a lie.",
-	.proof = "Armed: the kernel shows the server's end with an inode (accepted) and an empty receive queue (read), or the "
-		 "request reached the gate. Then every byte of the answer is compared: status, length, echoed nonce, and the "
-		 "server's FIN or RST on the wire. A 5xx counts only if the same request was answered 2xx before the signal.",
-	.modes = "SD-INFLIGHT-CUT, SD-INFLIGHT-TRUNC, SD-INFLIGHT-5XX, SD-SIG-NO-HANDLER, SD-SIG-WRONG-MEANING, SD-SIG-EINTR-APP",
-	.fix_go = "ListenAndServe returns as soon as Shutdown begins: call srv.Shutdown(ctx) in main and wait for its return "
-		  "(close a channel after it) before main returns; never call os.Exit or log.Fatal beside it.",
-	.fix_node = "server.close(() => process.exit(0)), and nothing else that exits; close database pools inside that callback.",
-	.fix_python = "uvicorn, gunicorn: send TERM, not QUIT, with a graceful timeout above your slowest request. "
-		      "http.server: run shutdown() from another thread and join handler threads (daemon_threads = False).",
-	.fix_c = "In the handler write one byte to a self-pipe (or use signalfd); the loop closes the listener, counts requests "
-		 "down to 0, and only then leaves main.",
-	.fix_nginx = "Stop with QUIT (nginx -s quit): TERM and INT are the fast shutdown, which cuts. In systemd or a container: "
-		     "KillSignal=SIGQUIT, STOPSIGNAL SIGQUIT.",
+	.why = "A request that the server has read is a promise: the client cannot know whether it had "
+	       "an effect, so it may not repeat it unless it is idempotent (RFC 9110, 9.2.2). An "
+	       "answer shorter than its Content-Length is incomplete (RFC 9112, 8), and load "
+	       "generators often count it as a success: a 200 that is a lie.",
+	.proof = "Armed: the kernel shows the server's end with an inode (accepted) and an empty "
+		 "receive queue (read), or the request reached the gate. Then every byte of the answer "
+		 "is compared: status, length, echoed nonce, and the server's FIN or RST on the wire. "
+		 "A 5xx counts only if the same request was answered 2xx before the signal.",
+	.modes = "SD-INFLIGHT-CUT, SD-INFLIGHT-TRUNC, SD-INFLIGHT-5XX, SD-SIG-NO-HANDLER, "
+		 "SD-SIG-WRONG-MEANING, SD-SIG-EINTR-APP",
+	.fix_go = "ListenAndServe returns as soon as Shutdown begins: call srv.Shutdown(ctx) in main "
+		  "and wait for its return (close a channel after it) before main returns; never call "
+		  "os.Exit or log.Fatal beside it.",
+	.fix_node = "server.close(() => process.exit(0)), and nothing else that exits; close database "
+		    "pools inside that callback.",
+	.fix_python = "uvicorn, gunicorn: send TERM, not QUIT, with a graceful timeout above your "
+		      "slowest request. http.server: run shutdown() from another thread and join "
+		      "handler threads (daemon_threads = False).",
+	.fix_c = "In the handler write one byte to a self-pipe (or use signalfd); the loop closes the "
+		 "listener, counts requests down to 0, and only then leaves main.",
+	.fix_nginx = "Stop with QUIT (nginx -s quit): TERM and INT are the fast shutdown, which cuts. "
+		     "In systemd or a container: KillSignal=SIGQUIT, STOPSIGNAL SIGQUIT.",
 };
 
 const struct check check_con_2 = {
 	.id = "CON-2", .title = "no RST on a request in flight", .level = MUST,
 	.applies = in_flight_applies, .judge = judge_con_2,
-	.why = "An RST discards what the client has not read yet, and most clients report it as a network fault, not as a server "
-	       "that stopped. The kernel sends it when a socket is closed with unread data (tcp_close, net/ipv4/tcp.c; "
-	       "RFC 1122, 4.2.2.13), with SO_LINGER 0, or when data arrives for a socket that is gone.",
-	.proof = "The client's read returned ECONNRESET before the answer was complete; with a capture the server's RST frame "
-		 "is cited, and a capture without one makes the run BROKEN, not a verdict.",
+	.why = "An RST discards what the client has not read yet, and most clients report it as a "
+	       "network fault, not as a server that stopped. The kernel sends it when a socket is "
+	       "closed with unread data (tcp_close, net/ipv4/tcp.c; RFC 9293, 3.6.1), with SO_LINGER "
+	       "0, or when data arrives for a socket that is gone.",
+	.proof = "The client's read returned ECONNRESET before the answer was complete; with a capture "
+		 "the server's RST frame is cited, and a capture without one makes the run BROKEN, not "
+		 "a verdict.",
 	.modes = "SD-INFLIGHT-CUT, SD-INFLIGHT-RST-UNREAD, SD-INFLIGHT-H2H3",
-	.fix_go = "srv.Shutdown(ctx), not srv.Close(), which resets what has unread data; after a timed-out Shutdown call Close "
-		  "knowingly.",
+	.fix_go = "srv.Shutdown(ctx), not srv.Close(), which resets what has unread data; after a "
+		  "timed-out Shutdown call Close knowingly.",
 	.fix_node = "Do not socket.destroy() or call server.closeAllConnections() while requests run.",
-	.fix_python = "Do not close the transport or call loop.stop() with tasks running: gather the handlers first.",
-	.fix_c = "Never SO_LINGER {1, 0} on a live connection; read the request to its end before close().",
+	.fix_python = "Do not close the transport or call loop.stop() with tasks running: gather the "
+		      "handlers first.",
+	.fix_c = "Never SO_LINGER {1, 0} on a live connection; read the request to its end before "
+		 "close().",
 	.fix_nginx = "QUIT, not TERM; worker_shutdown_timeout longer than the slowest answer.",
 };
 
 const struct check check_con_3 = {
 	.id = "CON-3", .title = "no lost tail: an answer that was sent arrives", .level = MUST,
 	.applies = tail_applies, .judge = judge_con_3,
-	.why = "close() with unread bytes in the receive queue (a pipelined request, the rest of an upload) makes the kernel send "
-	       "RST instead of FIN, and the RST can overtake the end of the answer. RFC 9112, 9.6 asks servers to close in "
-	       "steps: stop writing, read on until the client closes, then close.",
-	.proof = "MUST: the wire shows the whole answer sent, and the client got only part of it because of an RST. SHOULD: the "
-		 "answer was read in full and the RST came after it; it survived this time.",
+	.why = "close() with unread bytes in the receive queue (a pipelined request, the rest of an "
+	       "upload) makes the kernel send RST instead of FIN, and the RST can overtake the end of "
+	       "the answer. RFC 9112, 9.6 asks servers to close in steps: stop writing, read on until "
+	       "the client closes, then close.",
+	.proof = "MUST: the wire shows the whole answer sent, and the client got only part of it "
+		 "because of an RST. SHOULD: the answer was read in full and the RST came after it; it "
+		 "survived this time.",
 	.modes = "SD-INFLIGHT-RST-UNREAD",
-	.fix_go = "Read the body in the handler (io.Copy(io.Discard, r.Body)); net/http then closes in steps by itself.",
+	.fix_go = "Read the body in the handler (io.Copy(io.Discard, r.Body)); net/http then closes in "
+		  "steps by itself.",
 	.fix_node = "Consume the request (req.resume()) before res.end() when answering early.",
-	.fix_python = "gunicorn before 26 closes at once: put a proxy in front that buffers requests, or update.",
+	.fix_python = "gunicorn before 26 closes at once: put a proxy in front that buffers requests, "
+		      "or update.",
 	.fix_c = "shutdown(fd, SHUT_WR), read until 0 or a short deadline, then close(fd).",
 	.fix_nginx = "lingering_close on (the default) does it; do not switch it off.",
 };

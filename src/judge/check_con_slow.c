@@ -1,31 +1,46 @@
-/* CON-10, CON-11, CON-12: those who read slowly, those who read without end, those who are told nothing. */
+/* CON-10, CON-11, CON-12: who reads slowly, who reads without end, who is told nothing. */
+#include <string.h>
+
 #include "judge/say.h"
 
-/* A slow reader that went on reading after the signal: without that nothing can be said of what it would have got. */
+/* Does the scenario let this client read again? One that never reads may be cut by a server that bounds
+ * it. */
+static bool means_to_read(const struct facts *f, const struct conn_fact *c)
+{
+	const char *name = f->sc->clients[c->spec].name;
+
+	for (size_t i = 0; i < f->sc->n_steps; i++)
+		if (f->sc->steps[i].what == STEP_READ &&
+			(!f->sc->steps[i].client || (name && !strcmp(f->sc->steps[i].client, name))))
+			return true;
+	return false;
+}
+
 static bool reads_on(const struct facts *f, const struct conn_fact *c)
 {
-	return c->phase == PHASE_SLOW_READER && conn_armed(f, c) && (c->first_byte || c->head || c->answers);
+	return c->phase == PHASE_SLOW_READER && conn_armed(f, c) && means_to_read(f, c);
 }
 
 static bool slow_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep || !has_phase(sc, PHASES(SLOW_READER)))
 		return false;
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (reads_on(f, c))
 			return true;
 	}
 	return false;
 }
 
-static void judge_con_10(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_10(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "a client that reads slowly, but reads, gets every byte of its answer";
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (!reads_on(f, c))
 			continue;
 		if (c->outcome == CONN_COMPLETED)
@@ -33,12 +48,13 @@ static void judge_con_10(const struct scenario *sc, const struct facts *f, struc
 		else if (c->outcome == CONN_HUNG && hung_charged(f, c))
 			sum_see(&t, hung_charged(f, c));
 		else if (c->outcome == CONN_HUNG)
-			sum_unsure(&t, c->still, arena_printf(f->arena, "%s: still reading when the scenario ended", client_name(f, c)));
+			sum_unsure(&t, c->still, "%s: still reading when the scenario ended",
+				client_name(f, c));
 		else if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 			t.contract++;
 		else if (charged_to_default(f, round_of(f, c)))
 			sum_see(&t, "SIG-1");
-		else if (sum_bad(&t, MUST, "server", loss_text(f, c)))
+		else if (sum_bad(&t, MUST, "server", "%s", loss_text(f, c)))
 			cite_conn(f, ret, c);
 	}
 	sum_end(&t, "slow readers got every byte");
@@ -49,28 +65,31 @@ static void judge_con_10(const struct scenario *sc, const struct facts *f, struc
 /* In flight, its head said chunked, and it is over: whole or cut by a FIN. */
 static bool chunked(const struct facts *f, const struct conn_fact *c)
 {
-	return c->phase != PHASE_SLOW_READER && c->head && fact_b(f, c->head) == -1 && conn_in_flight(f, c);
+	return c->phase != PHASE_SLOW_READER && c->head && fact_b(f, c->head) == -1 &&
+	       conn_in_flight(f, c);
 }
 
 static bool stream_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep)
 		return false;
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (chunked(f, c))
 			return true;
 	}
 	return false;
 }
 
-static void judge_con_11(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_11(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = "a stream that is ended early ends with its protocol's close: the last chunk, then FIN";
-	for each_judged(f, c) {
+	ret->expected = "a stream that is ended early ends with its protocol's close: the last chunk, "
+			"then FIN";
+	for_each_judged(f, c) {
 		if (!chunked(f, c))
 			continue;
 		if (c->outcome == CONN_COMPLETED)
@@ -90,7 +109,7 @@ static void judge_con_11(const struct scenario *sc, const struct facts *f, struc
 		else if (round_of(f, c)->sig2 && second_policy(f) == SECOND_IDEMPOTENT &&
 			 end_time(f, c) >= fact_t(f, round_of(f, c)->sig2))
 			sum_see(&t, "SIG-3");
-		else if (sum_bad(&t, MUST, "server", loss_text(f, c)))
+		else if (sum_bad(&t, MUST, "server", "%s", loss_text(f, c)))
 			cite_conn(f, ret, c);
 	}
 	sum_end(&t, "streams ended with their last chunk");
@@ -102,21 +121,22 @@ static bool ghost_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep)
 		return false;
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		if (c->connected && round_of(f, c)->exit)
 			return true;
 	}
 	return false;
 }
 
-static void judge_con_12(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_12(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "when the process is gone, every peer has been told: FIN or RST";
-	for each_judged(f, c) {
+	for_each_judged(f, c) {
 		const struct round_fact *r = round_of(f, c);
 
 		if (!c->connected || !r->exit)
@@ -125,14 +145,17 @@ static void judge_con_12(const struct scenario *sc, const struct facts *f, struc
 			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
 		} else if (!conn_ghost(f, c)) {
 			t.good++;
-		} else if (sum_bad(&t, MUST, "server", arena_printf(f->arena, "%s: the process ended %s after %s, this client is still "
-					"ESTABLISHED, the server's end does not exist any more, and nothing was sent: no FIN, no RST%s",
-					client_name(f, c), time_text(f, nsec_sub(fact_t(f, r->exit), signal_begin(f, r))),
-					first_signal(f, r), f->wire == WIRE_OK ? " on the wire" : ""))) {
+		} else if (sum_bad(&t, MUST, "server",
+				   "%s: the process ended %s after %s, this client is still "
+				   "ESTABLISHED, the server's end does not exist any more, and nothing "
+				   "was sent: no FIN, no RST%s",
+				   client_name(f, c), after_signal(f, r, r->exit), first_signal(f, r),
+				   f->wire == WIRE_OK ? " on the wire" : "")) {
 			cite_conn(f, ret, c);
 			cite(ret, r->exit);
 			cite(ret, c->still);
-			ret->hint = "TCP_DEFER_ACCEPT keeps connections that sent nothing out of the accept queue: nobody tells them; switch it "
+			ret->hint = "TCP_DEFER_ACCEPT keeps connections that sent nothing out of the "
+				    "accept queue: nobody tells them; switch it "
 				    "off, or accept and close them";
 		}
 	}
@@ -142,46 +165,58 @@ static void judge_con_12(const struct scenario *sc, const struct facts *f, struc
 const struct check check_con_10 = {
 	.id = "CON-10", .title = "a slow reader gets every byte", .level = MUST,
 	.applies = slow_applies, .judge = judge_con_10,
-	.why = "write() returning is not delivery: what the socket buffer did not take is still in the server. One that ends with "
-	       "it loses the end of every big answer to a slow network, with status 200.",
-	.proof = "Armed: the server's send queue is full and its persist timer runs (sock_diag), so the window is zero. After the "
-		 "signal the client reads on and counts.",
+	.why = "write() returning is not delivery: what the socket buffer did not take is still in the "
+	       "server. One that ends with it loses the end of every big answer to a slow network, "
+	       "with status 200.",
+	.proof = "Armed: the server's send queue is full and its persist timer runs (sock_diag), so "
+		 "the window is zero. After the signal the client reads on and counts.",
 	.modes = "SD-INFLIGHT-TRUNC, SD-PEER-ZEROWIN",
-	.fix_go = "Shutdown waits for it; give its context more time than the slowest download, and do not set WriteTimeout below it.",
-	.fix_node = "Since 19 server.close() destroys connections whose res.end() was called though its bytes are not all written: track "
-		    "responses until 'finish' and close each connection there.",
+	.fix_go = "Shutdown waits for it; give its context more time than the slowest download, and do "
+		  "not set WriteTimeout below it.",
+	.fix_node = "Since 19, server.close() sweeps idle connections, and takes one for idle whose "
+		    "res.end() was called though its bytes are not all written. "
+		    "net.Server.prototype.close.call(server, done) stops listening without the sweep; "
+		    "end each connection on its response's 'finish'.",
 	.fix_python = "asyncio: await writer.drain() and writer.wait_closed() before the loop stops.",
-	.fix_c = "Keep the connection in the loop until its output buffer is empty; exit when the last is.",
-	.fix_nginx = "QUIT waits; worker_shutdown_timeout must exceed the slowest download; send_timeout bounds silence.",
+	.fix_c = "Keep the connection in the loop until its output buffer is empty; exit when the last "
+		 "is.",
+	.fix_nginx = "QUIT waits; worker_shutdown_timeout must exceed the slowest download; "
+		     "send_timeout bounds silence.",
 };
 
 const struct check check_con_11 = {
 	.id = "CON-11", .title = "a stream ends with its protocol's close", .level = MUST,
 	.applies = stream_applies, .judge = judge_con_11,
-	.why = "The last chunk (RFC 9112, 7.1) is the only difference between a stream that ended and one that broke: without it every "
-	       "client must call the answer incomplete (RFC 9112, 8).",
-	.proof = "A chunked answer had begun before the signal. Then the client saw FIN without the last chunk.",
+	.why = "The last chunk (RFC 9112, 7.1) is the only difference between a stream that ended and "
+	       "one that broke: without it every client must call the answer incomplete (RFC 9112, 8).",
+	.proof = "A chunked answer had begun before the signal. Then the client saw FIN without the "
+		 "last chunk.",
 	.modes = "SD-INFLIGHT-TRUNC, SD-STREAM-NEVER",
-	.fix_go = "In streaming handlers select on a channel closed by srv.RegisterOnShutdown and return: net/http writes the last chunk.",
-	.fix_node = "Keep a Set of open streams; on the signal call res.end() on each, then server.close().",
-	.fix_python = "Let the generator return when the server is stopping (sse-starlette: listen for its exit event); the last chunk "
-		      "follows.",
-	.fix_c = "While draining write \"0\\r\\n\\r\\n\" on every open stream before shutdown(SHUT_WR).",
+	.fix_go = "In streaming handlers select on a channel closed by srv.RegisterOnShutdown and "
+		  "return: net/http writes the last chunk.",
+	.fix_node = "Keep a Set of open streams; on the signal call res.end() on each, then "
+		    "server.close().",
+	.fix_python = "Let the generator return when the server is stopping, by an event that it waits "
+		      "for together with its data; the last chunk follows by itself.",
+	.fix_c = "While draining write \"0\\r\\n\\r\\n\" on every open stream before "
+		 "shutdown(SHUT_WR).",
 	.fix_nginx = "It passes on what the backend does: end the stream there first.",
 };
 
 const struct check check_con_12 = {
 	.id = "CON-12", .title = "no ghosts: every peer is told", .level = MUST,
 	.applies = ghost_applies, .judge = judge_con_12,
-	.why = "A client whose handshake is complete and that hears nothing waits until its own timeout, often minutes. With "
-	       "TCP_DEFER_ACCEPT (tcp(7)) the kernel holds connections that sent nothing back as requests, and when the listener "
-	       "closes they are forgotten without a word.",
-	.proof = "The exit is watched apart from the clients (pidfd). After it this client's socket is ESTABLISHED, sock_diag finds no "
-		 "server end, and the capture has no FIN and no RST.",
+	.why = "A client whose handshake is complete and that hears nothing waits until its own "
+	       "timeout, often minutes. With TCP_DEFER_ACCEPT (tcp(7)) the kernel holds connections "
+	       "that sent nothing back as requests, and when the listener closes they are forgotten "
+	       "without a word.",
+	.proof = "The exit is watched apart from the clients (pidfd). After it this client's socket is "
+		 "ESTABLISHED, sock_diag finds no server end, and the capture has no FIN and no RST.",
 	.modes = "SD-ACCEPT-DEFER-GHOST",
 	.fix_go = "Do not set TCP_DEFER_ACCEPT in ListenConfig.Control.",
 	.fix_node = "Node does not set it; look at the proxy in front.",
 	.fix_python = "gunicorn and uvicorn do not set it; look at socket options of your own.",
-	.fix_c = "Drop TCP_DEFER_ACCEPT: while it is set there is no call that reaches the clients that sent nothing.",
+	.fix_c = "Drop TCP_DEFER_ACCEPT: while it is set there is no call that reaches the clients "
+		 "that sent nothing.",
 	.fix_nginx = "Remove `deferred` from listen.",
 };

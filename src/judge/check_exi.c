@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/names.h"
+#include "judge/exit_set.h"
 #include "judge/say.h"
 
 static bool exit_applies(const struct scenario *sc, const struct facts *f)
@@ -10,91 +11,29 @@ static bool exit_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && any_round(f);
 }
 
-bool fatal_signal(int signo)
-{
-	switch (signo) {
-	case SIGSEGV: case SIGABRT: case SIGBUS: case SIGFPE: case SIGILL: case SIGSYS: case SIGTRAP:
-		return true;
-	}
-	return false;
-}
-
-static bool signal_sent(const struct facts *f, const struct round_fact *r, int signo)
-{
-	for each_event(f, EV_SIGNAL, n)
-		if (fact_event(f, n)->round == r->id && fact_a(f, n) == signo)
-			return true;
-	return false;
-}
-
-/* 0, 128+n or killed by n, for a signal n that was sent: whoever drained may say so in either way. */
-static bool clean(const struct facts *f, const struct round_fact *r, const struct ending *e)
-{
-	if (e->kind == ENDED_SIGNAL)
-		return signal_sent(f, r, e->value);
-	return e->value == 0 || (e->value > 128 && signal_sent(f, r, e->value - 128));
-}
-
-static bool allowed(const struct facts *f, const struct round_fact *r, const struct ending *e, bool *ret_explicit)
-{
-	const struct expect_spec *x = &f->sc->expect;
-
-	*ret_explicit = false;
-	if (!x->n_exits)
-		return clean(f, r, e) || (was_forced(f, r) && e->kind == ENDED_CODE);
-	for (size_t i = 0; i < x->n_exits; i++) {
-		const struct exit_allowed *a = &x->exits[i];
-
-		if (a->how == EXIT_CLEAN && (clean(f, r, e) || (was_forced(f, r) && e->kind == ENDED_CODE)))
-			return true;
-		*ret_explicit = a->how == EXIT_ANY || (a->how == EXIT_CODE && e->kind == ENDED_CODE && a->value == e->value) ||
-				(a->how == EXIT_SIGNAL && e->kind == ENDED_SIGNAL && a->value == e->value);
-		if (*ret_explicit)
-			return true;
-	}
-	return false;
-}
-
-static const char *allowed_text(const struct facts *f)
-{
-	const struct expect_spec *x = &f->sc->expect;
-	const char *text = "";
-
-	if (!x->n_exits)
-		return "exit status 0, 128+n, or killed by n after its handler ran, for a signal n that was sent";
-	for (size_t i = 0; i < x->n_exits && i < 16; i++) {
-		const struct exit_allowed *a = &x->exits[i];
-		const char *one = a->how == EXIT_CLEAN ? "clean (0, 128+n, killed by n)" : a->how == EXIT_ANY ? "any" :
-			a->how == EXIT_CODE ? arena_printf(f->arena, "%d", a->value) :
-			arena_printf(f->arena, "killed by %s", signal_name(a->value));
-
-		text = arena_printf(f->arena, "%s%s%s", text, i ? ", " : "exit status in: ", one);
-	}
-	return text;
-}
-
 static void bad_status(struct sum *t, const struct round_fact *r, const struct ending *e)
 {
 	const struct facts *f = t->f;
 	bool foreign = e->kind == ENDED_SIGNAL && !signal_sent(f, r, e->value);
 	const char *text = arena_printf(f->arena, "%s, %s after %s%s", ending_text(f, e),
-					time_text(f, nsec_sub(fact_t(f, e->event), signal_begin(f, r))), first_signal(f, r),
+					after_signal(f, r, e->event), first_signal(f, r),
 					foreign ? "; nobody here sent that signal" : "");
 
-	if (!sum_bad(t, MUST, foreign ? "environment" : "application", text))
+	if (!sum_bad(t, MUST, foreign ? "environment" : "application", "%s", text))
 		return;
 	cite(t->ret, r->sig);
 	cite(t->ret, r->sig2);
 	cite(t->ret, e->event);
 	if (e->kind == ENDED_SIGNAL && e->value == SIGKILL)
-		t->ret->hint = "SIGKILL from elsewhere: the OOM killer (dmesg), or a supervisor inside the target";
+		t->ret->hint = "SIGKILL from elsewhere: the OOM killer (dmesg), or a supervisor inside "
+			       "the target";
 }
 
 static void one_status(struct sum *t, const struct round_fact *r)
 {
 	const struct facts *f = t->f;
 	struct ending e = ending_of(f, r);
-	bool explicitly, ok = allowed(f, r, &e, &explicitly);
+	bool explicitly, ok = exit_allowed(f, r, &e, &explicitly);
 	const struct hung *h = hang_of(f, r);
 
 	if (e.kind == ENDED_BY_US || (e.kind == ENDED_NOT && h->kind != HANG_NONE))
@@ -107,8 +46,10 @@ static void one_status(struct sum *t, const struct round_fact *r)
 		if (charged_to_default(f, r))
 			sum_see(t, "SIG-1");
 		else
-			sum_unsure(t, e.event, "killed by the signal's default action before it had answered a request: it may still have "
-					       "been starting");
+			sum_unsure(t, e.event,
+				"killed by the signal's default action before it had answered a "
+				"request: it may still have "
+				"been starting");
 	} else if (e.kind == ENDED_SIGNAL && ok && !explicitly && root_held(f, r, e.value) < 0)
 		sum_unsure(t, e.event, "killed by the signal, and whether its handler ran was not seen");
 	else if (ok)
@@ -117,22 +58,24 @@ static void one_status(struct sum *t, const struct round_fact *r)
 		bad_status(t, r, &e);
 }
 
-static void judge_exi_1(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_exi_1(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = allowed_text(f);
-	for each_round(f, r) {
+	ret->expected = exit_set_text(f);
+	for_each_round(f, r) {
 		one_status(&t, r);
 	}
 	sum_end(&t, "exits had an allowed status");
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		struct ending e = ending_of(f, r);
 
 		if (ret->outcome == PASS)
-			found(f, ret, PASS, "%s%s", ending_text(f, &e), was_forced(f, r) ? ", forced by the second signal" : "");
+			found(f, ret, PASS, "%s%s", ending_text(f, &e),
+				was_forced(f, r) ? ", forced by the second signal" : "");
 		break;
 	}
 }
@@ -142,20 +85,21 @@ static const char *limit_text(const struct facts *f, const struct round_fact *r)
 	uint64_t rss;
 	nsec_t limit = exit_limit(f, r, &rss);
 
-	return arena_printf(f->arena, "limit %s, of which %s for the teardown of %llu MiB", time_text(f, limit),
-			    time_text(f, nsec_sub(limit, grace_of(f))), (unsigned long long)(rss / 1024));
+	return arena_printf(f->arena, "limit %s, of which %s for the teardown of %llu MiB",
+		time_text(f, limit), time_text(f, nsec_sub(limit, grace_of(f))),
+		(unsigned long long)(rss / 1024));
 }
 
 static void too_late(struct sum *t, const struct round_fact *r, const struct hung *h)
 {
 	const struct facts *f = t->f;
 	uint32_t end = h->kind == HANG_LATE ? r->exit : r->kill ? r->kill : r->exit;
-	const char *text = arena_printf(f->arena, "%s %s after %s (%s): %s; suspect: %.*s",
-		h->kind == HANG_LATE ? "ended by itself, but only" : "still running", time_text(f, nsec_sub(fact_t(f, end), signal_end(f, r))),
-		first_signal(f, r), limit_text(f, r), h->why, (int)strcspn(fact_text(f, r->autopsy), "\n"),
-		r->autopsy ? fact_text(f, r->autopsy) : "not looked at");
+	const char *text = arena_printf(f->arena, "%s %s after %s (%s): %s; suspect: %s",
+		h->kind == HANG_LATE ? "ended by itself, but only" : "still running",
+		time_text(f, nsec_sub(fact_t(f, end), signal_end(f, r))), first_signal(f, r),
+		limit_text(f, r), h->why, suspect_of(f, r));
 
-	if (!sum_bad(t, MUST, "server", text))
+	if (!sum_bad(t, MUST, "server", "%s", text))
 		return;
 	for (unsigned i = 0; i < h->n_cites; i++)
 		cite(t->ret, h->cites[i]);
@@ -163,28 +107,32 @@ static void too_late(struct sum *t, const struct round_fact *r, const struct hun
 	cite(t->ret, r->autopsy);
 }
 
-static void judge_exi_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_exi_2(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	const char *measured = NULL;
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = arena_printf(f->arena, "gone by itself within %s of the first signal", time_text(f, grace_of(f)));
-	for each_round(f, r) {
+	ret->expected = arena_printf(
+		f->arena, "gone by itself within %s of the first signal", time_text(f, grace_of(f)));
+	for_each_round(f, r) {
 		const struct hung *h = hang_of(f, r);
 
 		if (h->kind == HANG_NONE && r->exit) {
 			t.good++;
-			measured = arena_printf(f->arena, "%s after %s (%s)", time_text(f, nsec_sub(fact_t(f, r->exit), signal_begin(f, r))),
+			measured = arena_printf(f->arena, "%s after %s (%s)", after_signal(f, r, r->exit),
 						first_signal(f, r), limit_text(f, r));
 		} else if (h->kind == HANG_NONE) {
 			sum_unsure(&t, r->sig, "no end of the process was seen");
 		} else if (h->kind == HANG_BORDER) {
-			sum_unsure(&t, r->exit, arena_printf(f->arena, "ended %s after %s (%s): a wake-up of the harness can be late by that much",
-				time_text(f, nsec_sub(fact_t(f, r->exit), signal_begin(f, r))), first_signal(f, r), limit_text(f, r)));
+			sum_unsure(&t, r->exit,
+				"ended %s after %s (%s): a wake-up of the harness can be late by that "
+				"much",
+				after_signal(f, r, r->exit), first_signal(f, r), limit_text(f, r));
 		} else if (!h->charged) {
-			sum_unsure(&t, r->kill, h->why);
+			sum_unsure(&t, r->kill, "%s", h->why);
 		} else if (strcmp(h->charged, "EXI-2")) {
 			sum_see(&t, h->charged);
 		} else {
@@ -199,15 +147,19 @@ static void judge_exi_2(const struct scenario *sc, const struct facts *f, struct
 const struct check check_exi_1 = {
 	.id = "EXI-1", .title = "the exit status is allowed", .level = MUST,
 	.applies = exit_applies, .judge = judge_exi_1,
-	.why = "Supervisors restart, alert and roll back by the status. 0 after losing work hides it; 1 after a clean drain makes a crash loop "
-	       "of every deploy. Exit 143 and killed by 15 are different facts of wait(2), and both mean a clean stop on SIGTERM.",
-	.proof = "The root's status from waitid on its pidfd: exited with a code, or killed by a signal, and by whom. Killed by the signal that was "
-		 "sent counts as clean if a handler held it (uvicorn and Puma raise it again after draining). A second signal that forces "
-		 "may set any code.",
+	.why = "Supervisors restart, alert and roll back by the status. 0 after losing work hides it; "
+	       "1 after a clean drain makes a crash loop of every deploy. Exit 143 and killed by 15 "
+	       "are different facts of wait(2), and both mean a clean stop on SIGTERM.",
+	.proof = "The root's status from waitid on its pidfd: exited with a code, or killed by a "
+		 "signal, and by whom. Killed by the signal that was sent counts as clean if a handler "
+		 "held it (uvicorn and Puma raise it again after draining). A second signal that "
+		 "forces may set any code.",
 	.modes = "SD-EXIT-CODE",
 	.fix_go = "http.ErrServerClosed is not an error: do not log.Fatal it. Return from main with 0.",
-	.fix_node = "process.exitCode = 0 and let the loop run empty, or process.exit(0) in the close callback.",
-	.fix_python = "Let the handler raise SystemExit(0), or set a flag; an unhandled KeyboardInterrupt is status 130 or 1.",
+	.fix_node = "process.exitCode = 0 and let the loop run empty, or process.exit(0) in the close "
+		    "callback.",
+	.fix_python = "Let the handler set a flag or raise SystemExit(0); an unhandled "
+		      "KeyboardInterrupt ends the process by SIGINT (130 in a shell).",
 	.fix_c = "return 0 from main after the drain; keep 1 for failures.",
 	.fix_nginx = "It exits with 0; another status comes from the wrapper: exec.",
 };
@@ -215,14 +167,18 @@ const struct check check_exi_1 = {
 const struct check check_exi_2 = {
 	.id = "EXI-2", .title = "it is gone within the grace", .level = MUST,
 	.applies = exit_applies, .judge = judge_exi_2,
-	.why = "After the grace the supervisor sends SIGKILL (Kubernetes 30 s, docker stop 10 s, systemd 90 s): everything still in flight is lost, "
-	       "nothing is flushed or removed.",
-	.proof = "From the return of the signal's call to the exit on the pidfd. Taking down the address space is the kernel's time, not the "
-		 "server's: 100 us for each resident MiB are added (exit_mmap, mm/mmap.c). What holds it is charged to a more specific "
-		 "check if a client explains it (CON-6, PEER-1, PEER-2), a thread (RES-3), or the signal (SIG-3, SIG-4, SIG-6).",
+	.why = "After the grace the supervisor sends SIGKILL (Kubernetes 30 s, docker stop 10 s, "
+	       "systemd 90 s): everything still in flight is lost, nothing is flushed or removed.",
+	.proof = "From the return of the signal's call to the exit on the pidfd. Taking down the "
+		 "address space is the kernel's time, not the server's: 100 us for each resident MiB "
+		 "are added (exit_mmap, mm/mmap.c). What holds it is charged to a more specific check "
+		 "if a client explains it (CON-6, PEER-1, PEER-2), a thread (RES-3), or the signal "
+		 "(SIG-3, SIG-4, SIG-6).",
 	.modes = "SD-EXIT-HANG, SD-INFLIGHT-DEADLINE, SD-SIG-LOST-WAKEUP, SD-STREAM-NEVER",
-	.fix_go = "Shutdown(context.WithTimeout(...)), then Close(); SIGQUIT prints what every goroutine waits for.",
-	.fix_node = "clearInterval, unref() timers, close pools; --report-on-signal or process.getActiveResourcesInfo() names what is left.",
+	.fix_go = "Shutdown(context.WithTimeout(...)), then Close(); SIGQUIT prints what every "
+		  "goroutine waits for.",
+	.fix_node = "clearInterval, unref() timers, close pools; --report-on-signal or "
+		    "process.getActiveResourcesInfo() names what is left.",
 	.fix_python = "Threads daemon=True or joined with a timeout; py-spy dump -p PID names the one.",
 	.fix_c = "One deadline for the whole drain (timerfd); at its end close everything and leave.",
 	.fix_nginx = "worker_shutdown_timeout below the supervisor's patience.",

@@ -11,7 +11,8 @@ static bool always(const struct scenario *sc, const struct facts *f)
 	return true;
 }
 
-static void judge_har_1(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_har_1(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	uint32_t cites[2];
 
@@ -30,13 +31,15 @@ static void judge_har_1(const struct scenario *sc, const struct facts *f, struct
 		cite_conn(f, ret, c);
 		found(f, ret, BROKEN, "%s", text);
 	} else {
-		found(f, ret, PASS, "they agree on %u connections%s", f->n_conns, f->wire == WIRE_OK ? "" : " (without packets)");
+		found(f, ret, PASS, "they agree on %u connections%s", f->n_conns,
+			f->wire == WIRE_OK ? "" : " (without packets)");
 	}
 	if (ret->outcome == BROKEN)
 		ret->whose = "harness";
 }
 
-static void judge_har_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_har_2(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	uint32_t end = f->first[EV_CAPTURE_END];
 
@@ -44,10 +47,12 @@ static void judge_har_2(const struct scenario *sc, const struct facts *f, struct
 	ret->expected = "the capture is complete: no packet dropped, the sentinel seen";
 	cite(ret, end);
 	if (f->wire == WIRE_OK) {
-		found(f, ret, PASS, "%lld packets, none dropped, %s", (long long)fact_a(f, end), fact_text(f, end));
+		found(f, ret, PASS, "%lld packets, none dropped, %s", (long long)fact_a(f, end),
+			fact_text(f, end));
 	} else if (f->wire == WIRE_UNSEEN) {
-		found(f, ret, SKIP, "no packets were captured here%s", f->has_sees ? "" : " (the run does not say what it saw)");
-		for each_event(f, EV_NOTE, n)
+		found(f, ret, SKIP, "no packets were captured here%s",
+			f->has_sees ? "" : " (the run does not say what it saw)");
+		for_each_event(f, EV_NOTE, n)
 			if (!strncmp(fact_text(f, n), "no capture", 10))
 				found(f, ret, SKIP, "%s", fact_text(f, n));
 	} else {
@@ -55,8 +60,9 @@ static void judge_har_2(const struct scenario *sc, const struct facts *f, struct
 		if (!end)
 			found(f, ret, BROKEN, "the capture was begun and has no end");
 		else
-			found(f, ret, BROKEN, "%lld packets dropped, %s: what needs packets is not judged by them",
-			      (long long)fact_b(f, end), fact_text(f, end));
+			found(f, ret, BROKEN,
+				"%lld packets dropped, %s: what needs packets is not judged by them",
+				(long long)fact_b(f, end), fact_text(f, end));
 	}
 }
 
@@ -79,18 +85,19 @@ static void one_arming(struct sum *t, const struct conn_fact *c)
 	uint32_t left = conn_left_early(f, c);
 
 	if (c->unproven) {
-		sum_unsure(t, c->unproven, arena_printf(f->arena, "%s was not proven %s: %s", client_name(f, c), phase_name(c),
-							fact_text(f, c->unproven)));
+		sum_unsure(t, c->unproven, "%s was not proven %s: %s", client_name(f, c), phase_name(c),
+			fact_text(f, c->unproven));
 	} else if (left && left == c->proven) {
-		sum_unsure(t, left, arena_printf(f->arena, "%s was proven %s only %s after the signal", client_name(f, c), phase_name(c),
-			time_text(f, nsec_sub(fact_t(f, left), signal_begin(f, round_of(f, c))))));
+		sum_unsure(t, left, "%s was proven %s only %s after the signal", client_name(f, c),
+			phase_name(c), after_signal(f, round_of(f, c), left));
 	} else if (left) {
-		sum_unsure(t, left, arena_printf(f->arena, "%s had left %s %s before the signal: the race was lost", client_name(f, c),
-			phase_name(c), time_text(f, nsec_sub(signal_begin(f, round_of(f, c)), fact_t(f, left)))));
-	} else if (c->refused && fact_a(f, c->refused) != ECONNREFUSED && fact_a(f, c->refused) != ETIMEDOUT &&
-		   fact_a(f, c->refused) != ECONNRESET) {
-		sum_unsure(t, c->refused, arena_printf(f->arena, "%s: the harness itself could not connect (%s)", client_name(f, c),
-						       errno_name((int)(fact_a(f, c->refused) & 0xFFFF))));
+		sum_unsure(t, left, "%s had left %s %s before the signal: the race was lost",
+			client_name(f, c), phase_name(c),
+			time_text(f, nsec_sub(signal_begin(f, round_of(f, c)), fact_t(f, left))));
+	} else if (c->refused && fact_a(f, c->refused) != ECONNREFUSED &&
+		   fact_a(f, c->refused) != ETIMEDOUT && fact_a(f, c->refused) != ECONNRESET) {
+		sum_unsure(t, c->refused, "%s: the harness itself could not connect (%s)",
+			client_name(f, c), errno_name((int)(fact_a(f, c->refused) & 0xFFFF)));
 	} else if (c->proven) {
 		t->good++;
 	}
@@ -105,21 +112,29 @@ static void rounds_signalled(struct sum *t)
 
 		if (!r->launch)
 			continue;
-		if (!r->sig)
+		struct ending e = ending_of(f, r);
+		bool by_itself = r->exit && !r->kill && (!r->sig || fact_before(f, r->exit, signal_begin(f, r)));
+
+		if (by_itself) {
+			sum_unsure(t, r->exit, "the target ended by itself before any signal: %s", ending_text(f, &e));
+			t->ret->whose = "application";
+			t->ret->hint = "its last output says why; a server that ends on a request is no matter of shutdown";
+		} else if (!r->sig) {
 			sum_unsure(t, r->launch, "no signal was sent: what should have triggered it never came");
-		else if (fact_before(f, r->exit, signal_begin(f, r)))
-			sum_unsure(t, r->exit, "the target had ended before the signal");
+		}
 	}
 }
 
-static void judge_har_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_har_3(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = "every client was proven in its phase when the signal came, by evidence and not by time";
-	for each_conn(f, c) {
+	ret->expected = "every client was proven in its phase when the signal came, by evidence and "
+			"not by time";
+	for_each_conn(f, c) {
 		if (c->spec != NO_SPEC && round_of(f, c)->launch)
 			one_arming(&t, c);
 	}
@@ -136,9 +151,11 @@ static void judge_har_3(const struct scenario *sc, const struct facts *f, struct
 const struct check check_har_1 = {
 	.id = "HAR-1", .title = "the witnesses agree", .level = MUST,
 	.applies = always, .judge = judge_har_1,
-	.why = "A verdict that one witness contradicts is worth nothing, however sure the other is. Then the tool is at fault, and says so.",
-	.proof = "For each connection the client's socket and a complete capture are compared: bytes, FIN, RST, refusals. A log that ends early "
-		 "or a failure of the harness is BROKEN as well.",
+	.why = "A verdict that one witness contradicts is worth nothing, however sure the other is. "
+	       "Then the tool is at fault, and says so.",
+	.proof = "For each connection the client's socket and a complete capture are compared: bytes, "
+		 "FIN, RST, refusals. A log that ends early or a failure of the harness is BROKEN as "
+		 "well.",
 	.modes = "none: it guards all others",
 };
 
@@ -146,16 +163,18 @@ const struct check check_har_2 = {
 	.id = "HAR-2", .title = "the capture is complete", .level = MUST,
 	.applies = always, .judge = judge_har_2,
 	.why = "`No RST was seen` means something only if every packet was seen.",
-	.proof = "The ring reports no drops, and a datagram that the harness sends itself at the end is found in the file.",
+	.proof = "The ring reports no drops, and a datagram that the harness sends itself at the end "
+		 "is found in the file.",
 	.modes = "none: it guards the checks that read packets",
 };
 
 const struct check check_har_3 = {
 	.id = "HAR-3", .title = "armed by evidence", .level = MUST,
 	.applies = arming_applies, .judge = judge_har_3,
-	.why = "A request that the server had not read yet is not in flight; signalling after a sleep tests luck. What could not be proven is "
-	       "UNSURE, never PASS.",
-	.proof = "Each phase has its proof (drainspec list phases): the gate, or sock_diag's view of the server's end. It must hold until the "
-		 "signal: a client that left its phase before is UNSURE too.",
+	.why = "A request that the server had not read yet is not in flight; signalling after a sleep "
+	       "tests luck. What could not be proven is UNSURE, never PASS.",
+	.proof = "Each phase has its proof (drainspec list phases): the gate, or sock_diag's view of "
+		 "the server's end. It must hold until the signal: a client that left its phase before "
+		 "is UNSURE too.",
 	.modes = "none: it guards all others",
 };

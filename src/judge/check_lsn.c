@@ -5,8 +5,6 @@
 
 /* Some good servers look at their flag once a second (gunicorn's threads). */
 #define DEFAULT_LISTENER_WITHIN (2 * NSEC_PER_SEC)
-/* Members of a SO_REUSEPORT group close one after the other: only what is left this much later is left. */
-#define GROUP_CLOSES_WITHIN (100 * NSEC_PER_MSEC)
 
 static nsec_t listener_within(const struct scenario *sc)
 {
@@ -43,27 +41,31 @@ static void never_closed(struct sum *t, const struct port_fact *p)
 	} else if (held) {
 		sum_see(t, held);
 	} else if (r->kill) {
-		if (sum_bad(t, MUST, "server", arena_printf(f->arena, "port %lld: its listener was still open %s after %s, while others had "
-				"closed", (long long)p->number, time_text(f, nsec_sub(fact_t(f, r->kill), signal_end(f, r))),
-				first_signal(f, r)))) {
+		if (sum_bad(t, MUST, "server",
+			    "port %lld: its listener was still open %s after %s%s",
+			    (long long)p->number,
+			    time_text(f, nsec_sub(fact_t(f, r->kill), signal_end(f, r))),
+			    first_signal(f, r), others ? ", while others had closed" : "")) {
 			cite(t->ret, r->sig);
 			cite(t->ret, p->row_last ? p->row_last : p->listen);
 			cite(t->ret, r->kill);
 		}
 	} else {
 		sum_unsure(t, p->row_last ? p->row_last : p->listen,
-			   arena_printf(f->arena, "port %lld: nobody saw its listener close", (long long)p->number));
+			"port %lld: nobody saw its listener close", (long long)p->number);
 	}
 }
 
-static void judge_lsn_1(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_lsn_1(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	nsec_t within = listener_within(sc);
 	struct sum t;
 
 	(void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = arena_printf(f->arena, "no LISTEN socket %s after the signal", time_text(f, within));
+	ret->expected =
+		arena_printf(f->arena, "no LISTEN socket %s after the signal", time_text(f, within));
 	for (uint32_t i = 0; i < f->n_ports; i++) {
 		const struct port_fact *p = &f->ports[i];
 		const struct round_fact *r = &f->rounds[p->round];
@@ -77,13 +79,17 @@ static void judge_lsn_1(const struct scenario *sc, const struct facts *f, struct
 		} else if (fact_t(f, p->closed) <= limit) {
 			t.good++;
 		} else if (fact_b(f, p->closed) <= limit) {
-			sum_unsure(&t, p->closed, arena_printf(f->arena, "port %lld: last seen open %s, first seen closed %s after the signal",
-				(long long)p->number, time_text(f, nsec_sub(fact_b(f, p->closed), signal_begin(f, r))),
-				time_text(f, nsec_sub(fact_t(f, p->closed), signal_begin(f, r)))));
-		} else if (sum_bad(&t, MUST, "server", arena_printf(f->arena, "port %lld: still open %s after %s (limit %s), closed at %s",
-				(long long)p->number, time_text(f, nsec_sub(fact_b(f, p->closed), signal_begin(f, r))),
-				first_signal(f, r), time_text(f, within),
-				time_text(f, nsec_sub(fact_t(f, p->closed), signal_begin(f, r)))))) {
+			sum_unsure(&t, p->closed,
+				"port %lld: last seen open %s, first seen closed %s after the signal",
+				(long long)p->number,
+				time_text(f, nsec_sub(fact_b(f, p->closed), signal_begin(f, r))),
+				after_signal(f, r, p->closed));
+		} else if (sum_bad(&t, MUST, "server",
+				   "port %lld: still open %s after %s (limit %s), closed at %s",
+				   (long long)p->number,
+				   time_text(f, nsec_sub(fact_b(f, p->closed), signal_begin(f, r))),
+				   first_signal(f, r), time_text(f, within),
+				   after_signal(f, r, p->closed))) {
 			cite(ret, r->sig);
 			cite(ret, p->row_signal ? p->row_signal : p->listen);
 			cite(ret, p->closed);
@@ -94,16 +100,6 @@ static void judge_lsn_1(const struct scenario *sc, const struct facts *f, struct
 
 /* ---- LSN-2 ---- */
 
-/* From when on a connect to p must be refused, and the event that says so; 0: never. */
-static uint32_t must_refuse(const struct facts *f, const struct conn_fact *c, const struct port_fact *p)
-{
-	nsec_t t = fact_t(f, c->connect);
-
-	if (p->closed && t > fact_t(f, p->closed) && !(p->back && fact_t(f, p->back) <= t))
-		return p->closed;
-	return p->other && t > nsec_add(fact_t(f, p->other), GROUP_CLOSES_WITHIN) ? p->other : 0;
-}
-
 static const struct port_fact *port_of(const struct facts *f, const struct conn_fact *c)
 {
 	for (uint32_t i = 0; i < f->n_ports; i++)
@@ -112,22 +108,25 @@ static const struct port_fact *port_of(const struct facts *f, const struct conn_
 	return NULL;
 }
 
-/* Connects that came after the close, and before the harness itself started the command again. */
+/* Did c come when its port's listener was gone, and before the harness itself started the command
+ * again? Then the event that says so, else 0. */
 static uint32_t came_after(const struct facts *f, const struct conn_fact *c)
 {
 	const struct round_fact *r = round_of(f, c);
 	const struct port_fact *p = round_judged(f, r) ? port_of(f, c) : NULL;
+	nsec_t t = fact_t(f, c->connect);
 
-	if (!p || fact_t(f, c->connect) >= fact_t(f, r->relaunch) || fact_t(f, c->connect) >= fact_t(f, r->kill))
+	if (!p || !p->closed || t <= fact_t(f, p->closed) || t >= fact_t(f, r->relaunch) ||
+		t >= fact_t(f, r->kill))
 		return 0;
-	return must_refuse(f, c, p);
+	return p->back && fact_t(f, p->back) <= t ? 0 : p->closed;
 }
 
 static bool refusal_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep)
 		return false;
-	for each_conn(f, c) {
+	for_each_conn(f, c) {
 		if (came_after(f, c))
 			return true;
 	}
@@ -136,9 +135,10 @@ static bool refusal_applies(const struct scenario *sc, const struct facts *f)
 
 static bool refused_before(const struct facts *f, const struct conn_fact *c)
 {
-	for each_conn(f, d) {
+	for_each_conn(f, d) {
 		if (d->round == c->round && d->refused && d->outcome == CONN_REFUSED_AFTER &&
-		    fact_a(f, d->connect) == fact_a(f, c->connect) && fact_t(f, d->refused) < fact_t(f, c->connect))
+			fact_a(f, d->connect) == fact_a(f, c->connect) &&
+			fact_t(f, d->refused) < fact_t(f, c->connect))
 			return true;
 	}
 	return false;
@@ -148,40 +148,41 @@ static void one_after(struct sum *t, const struct conn_fact *c, uint32_t since)
 {
 	const struct facts *f = t->f;
 	const struct round_fact *r = round_of(f, c);
-	bool part = fact_event(f, since)->kind == EV_LISTENER_OTHER;
+	int errnum = c->refused ? (int)fact_a(f, c->refused) : 0;
 
-	if (!c->connected && c->refused && fact_a(f, c->refused) == ECONNREFUSED) {
+	if (!c->connected && errnum == ECONNREFUSED) {
 		t->good++;
 		return;
 	}
-	const char *held = port_held_by(f, c->round), *later = time_text(f, nsec_sub(fact_t(f, c->connect), fact_t(f, since)));
-
-	if (!c->connected && c->refused && fact_a(f, c->refused) != ETIMEDOUT) {
+	if (!c->connected && errnum && errnum != ETIMEDOUT && errnum != ECONNRESET)
 		return;                 /* our own failure: HAR-3 says so */
-	} else if (part && c->outcome == CONN_COMPLETED && c->answers) {
-		t->good++;              /* the other member of the group does serve */
-	} else if (c->connected && refused_before(f, c)) {
+	const char *held = port_held_by(f, c->round);
+
+	if (c->connected && refused_before(f, c)) {
 		sum_see(t, "CON-9");
 	} else if (held && r->exit && fact_t(f, c->connect) > fact_t(f, r->exit)) {
 		sum_see(t, held);
-	} else if (sum_bad(t, MUST, "server", arena_printf(f->arena, c->connected ?
-			"%s connected %s after %s of port %lld was gone%s" : "%s: connect() %s after %s of port %lld was gone came to no end%s",
-			client_name(f, c), later, part ? "one LISTEN socket" : "the LISTEN socket", (long long)fact_a(f, c->connect),
-			part ? ": another one (SO_REUSEPORT) takes connections that nobody serves" : ""))) {
+	} else if (sum_bad(t, MUST, "server",
+			   "%s: connect() %s after the listener of port %lld was gone %s",
+			   client_name(f, c), between(f, since, c->connect),
+			   (long long)fact_a(f, c->connect),
+			   c->connected ? "succeeded: something else listens there" :
+					  "came to no end")) {
 		cite(t->ret, r->sig);
 		cite(t->ret, since);
 		cite_conn(f, t->ret, c);
 	}
 }
 
-static void judge_lsn_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_lsn_2(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "after the listener is closed a connect is refused at once (ECONNREFUSED)";
-	for each_conn(f, c) {
+	for_each_conn(f, c) {
 		uint32_t since = came_after(f, c);
 
 		if (since)
@@ -197,21 +198,24 @@ static bool readiness_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && sc->expect.readiness && any_round(f);
 }
 
-static void judge_lsn_6(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_lsn_6(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = arena_printf(f->arena, "%s stops answering 200 before the listener closes", sc->expect.readiness);
-	for each_round(f, r) {
+	ret->expected = arena_printf(
+		f->arena, "%s stops answering 200 before the listener closes", sc->expect.readiness);
+	for_each_round(f, r) {
 		uint32_t ready = 0, flipped = 0, closed = 0;
 
 		for (uint32_t i = 0; i < f->n_ports; i++)
 			if (&f->rounds[f->ports[i].round] == r && f->ports[i].closed && !closed)
 				closed = f->ports[i].closed;
-		for each_event(f, EV_READINESS, n) {
-			if (fact_event(f, n)->round != r->id || fact_t(f, n) < signal_begin(f, r) || fact_t(f, n) > fact_t(f, closed))
+		for_each_event(f, EV_READINESS, n) {
+			if (fact_event(f, n)->round != r->id || fact_t(f, n) < signal_begin(f, r) ||
+				fact_t(f, n) > fact_t(f, closed))
 				continue;
 			if (fact_a(f, n) == 200)
 				ready = n;
@@ -222,9 +226,11 @@ static void judge_lsn_6(const struct scenario *sc, const struct facts *f, struct
 			t.good++;
 		else if (!closed)
 			sum_unsure(&t, r->sig, "nobody saw the listener close");
-		else if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "the listener closed %s after %s, and until then %s",
-				time_text(f, nsec_sub(fact_t(f, closed), signal_begin(f, r))), first_signal(f, r),
-				ready ? "the readiness path answered 200" : "there was no time to see the readiness path change"))) {
+		else if (sum_bad(&t, MUST, "application",
+				 "the listener closed %s after %s, and until then %s",
+				 after_signal(f, r, closed), first_signal(f, r),
+				 ready ? "the readiness path answered 200" :
+					 "there was no time to see the readiness path change")) {
 			cite(ret, r->sig);
 			cite(ret, ready);
 			cite(ret, closed);
@@ -236,44 +242,55 @@ static void judge_lsn_6(const struct scenario *sc, const struct facts *f, struct
 const struct check check_lsn_1 = {
 	.id = "LSN-1", .title = "the listener closes in time", .level = MUST,
 	.applies = listener_applies, .judge = judge_lsn_1,
-	.why = "As long as the port listens, the kernel completes handshakes for clients that the server will never serve; a balancer's TCP "
-	       "check stays green.",
-	.proof = "sock_diag asks for the LISTEN socket of each port every 100 us after the signal. A failure is a listener that was seen open "
-		 "later than the limit (expect.listener_within).",
+	.why = "As long as the port listens, the kernel completes handshakes for clients that the "
+	       "server will never serve; a balancer's TCP check stays green.",
+	.proof = "sock_diag asks for the LISTEN socket of each port every 100 us after the signal. A "
+		 "failure is a listener that was seen open later than the limit "
+		 "(expect.listener_within).",
 	.modes = "SD-ACCEPT-TOO-LONG, SD-ACCEPT-MULTI",
-	.fix_go = "Shutdown closes all listeners first; other net.Listen sockets (metrics, admin) need a Close of their own.",
-	.fix_node = "server.close() first thing in the handler, for every server, before awaiting anything.",
-	.fix_python = "asyncio: server.close() before gather(); threads: socket.close() and shutdown() to wake the accept.",
-	.fix_c = "close(listener) in every process that has it: it stays open until the last descriptor is closed.",
+	.fix_go = "Shutdown closes all listeners first; other net.Listen sockets (metrics, admin) need "
+		  "a Close of their own.",
+	.fix_node = "server.close() first thing in the handler, for every server, before awaiting "
+		    "anything.",
+	.fix_python = "asyncio: server.close() before gather(); threads: socket.close() and shutdown() "
+		      "to wake the accept.",
+	.fix_c = "close(listener) in every process that has it: it stays open until the last "
+		 "descriptor is closed.",
 	.fix_nginx = "QUIT closes it at once; look for workers that are stuck.",
 };
 
 const struct check check_lsn_2 = {
 	.id = "LSN-2", .title = "then connects are refused", .level = MUST,
 	.applies = refusal_applies, .judge = judge_lsn_2,
-	.why = "ECONNREFUSED within a round trip is what lets clients and balancers go elsewhere. A connect that hangs or is accepted by "
-	       "nobody costs each of them a timeout.",
-	.proof = "Clients connect after the LISTEN socket was seen gone; each must get ECONNREFUSED. A second LISTEN socket of a SO_REUSEPORT "
-		 "group that outlives the first by 100 ms and does not serve counts as the same fault.",
+	.why = "ECONNREFUSED within a round trip is what lets clients and balancers go elsewhere. A "
+	       "connect that hangs or is accepted by nobody costs each of them a timeout.",
+	.proof = "Clients connect after every socket that listened before the signal was seen gone; "
+		 "each must get ECONNREFUSED. A LISTEN socket that was opened meanwhile (SO_REUSEPORT) "
+		 "and takes them is the same fault.",
 	.modes = "SD-ACCEPT-TOO-LONG, SD-ACCEPT-MULTI, SD-LEFT-FD-PORT",
-	.fix_go = "Close every listener of a SO_REUSEPORT set; Listener.File() makes a duplicate that must be closed too.",
+	.fix_go = "Close every listener of a SO_REUSEPORT set; Listener.File() makes a duplicate that "
+		  "must be closed too.",
 	.fix_node = "cluster: disconnect() every worker; a handle sent to a child keeps the port open.",
-	.fix_python = "gunicorn --reuse-port: a busy sync worker keeps its own socket until its request ends: use gthread, or no reuse-port.",
+	.fix_python = "gunicorn --reuse-port: a busy sync worker keeps its own socket until its "
+		      "request ends: use gthread, or no reuse-port.",
 	.fix_c = "Close all of them in one go; mark them SOCK_CLOEXEC.",
-	.fix_nginx = "`listen ... reuseport` is closed by each worker on QUIT; a stuck worker keeps its one.",
+	.fix_nginx = "`listen ... reuseport` is closed by each worker on QUIT; a stuck worker keeps "
+		     "its one.",
 };
 
 const struct check check_lsn_6 = {
 	.id = "LSN-6", .title = "readiness flips before the listener closes", .level = MUST,
 	.applies = readiness_applies, .judge = judge_lsn_6,
-	.why = "Balancers learn from the readiness path. If it says 200 until the port is gone, they send clients into the refusal for one more "
-	       "check interval.",
-	.proof = "The readiness path is asked again and again from the signal on; a status other than 200 must be seen before the LISTEN "
-		 "socket goes.",
+	.why = "Balancers learn from the readiness path. If it says 200 until the port is gone, they "
+	       "send clients into the refusal for one more check interval.",
+	.proof = "The readiness path is asked again and again from the signal on; a status other than "
+		 "200 must be seen before the LISTEN socket goes.",
 	.modes = "SD-START-READY-LIE, SD-ACCEPT-TOO-EARLY",
-	.fix_go = "On the signal: set an atomic that /healthz reads, sleep one check interval, then Shutdown.",
+	.fix_go = "On the signal: set an atomic that /healthz reads, sleep one check interval, then "
+		  "Shutdown.",
 	.fix_node = "Set a flag, setTimeout(() => server.close(), interval).",
-	.fix_python = "Return 503 from the readiness view once the stopping event is set; then wait, then stop the server.",
+	.fix_python = "Return 503 from the readiness view once the stopping event is set; then wait, "
+		      "then stop the server.",
 	.fix_c = "Answer 503 while draining, and keep the listener for the lame-duck time.",
 	.fix_nginx = "Point the check at a file and remove it before QUIT.",
 };

@@ -6,7 +6,7 @@
 
 static uint32_t event_in(const struct facts *f, const struct round_fact *r, enum event_kind kind)
 {
-	for each_event(f, kind, n)
+	for_each_event(f, kind, n)
 		if (fact_event(f, n)->round == r->id)
 			return n;
 	return 0;
@@ -16,19 +16,20 @@ static bool rebind_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep)
 		return false;
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		if (event_in(f, r, EV_REBIND))
 			return true;
 	}
 	return false;
 }
 
-static const char *holder_text(const struct facts *f, const struct round_fact *r, struct finding *ret, bool *ret_time_wait)
+static const char *holder_text(
+	const struct facts *f, const struct round_fact *r, struct finding *ret, bool *ret_time_wait)
 {
 	const char *text = NULL;
 
 	*ret_time_wait = false;
-	for each_event(f, EV_PORT_HOLDER, n) {
+	for_each_event(f, EV_PORT_HOLDER, n) {
 		if (fact_event(f, n)->round != r->id)
 			continue;
 		*ret_time_wait |= fact_b(f, n) == HOLDER_TIME_WAIT;
@@ -42,7 +43,7 @@ static const char *holder_text(const struct facts *f, const struct round_fact *r
 /* Is it the kernel's memory of closed connections only? That every server leaves that closes first. */
 static bool only_time_wait(const struct facts *f, const struct round_fact *r)
 {
-	for each_event(f, EV_PORT_HOLDER, n)
+	for_each_event(f, EV_PORT_HOLDER, n)
 		if (fact_event(f, n)->round == r->id && fact_b(f, n) != HOLDER_TIME_WAIT)
 			return false;
 	return true;
@@ -63,15 +64,17 @@ static void one_rebind(struct sum *t, const struct round_fact *r, uint32_t n, bo
 	} else if (held && held[0] == 'R') {
 		sum_see(t, held);
 	} else if (sum_bad(t, strict ? MUST : SHOULD, held ? "server" : "environment",
-			arena_printf(f->arena, "bind and listen %s SO_REUSEADDR after the exit: %s; %s", strict ? "with" : "without",
-				     errno_name(errnum), holder_text(f, r, NULL, &time_wait)))) {
+			   "bind and listen %s SO_REUSEADDR after the exit: %s; %s",
+			   strict ? "with" : "without", errno_name(errnum),
+			   holder_text(f, r, NULL, &time_wait))) {
 		cite(t->ret, r->exit);
 		cite(t->ret, n);
 		holder_text(f, r, t->ret, &time_wait);
 	}
 }
 
-static void judge_lsn_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_lsn_3(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	bool time_wait = false;
 	struct sum t;
@@ -79,7 +82,7 @@ static void judge_lsn_3(const struct scenario *sc, const struct facts *f, struct
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "once the process is gone, the port can be bound at once (with SO_REUSEADDR)";
-	for each_event(f, EV_REBIND, n) {
+	for_each_event(f, EV_REBIND, n) {
 		const struct round_fact *r = round_at(f, n);
 
 		if (r && round_judged(f, r))
@@ -87,29 +90,33 @@ static void judge_lsn_3(const struct scenario *sc, const struct facts *f, struct
 	}
 	sum_end(&t, "ports could be bound again at once");
 	if (ret->outcome == PASS && time_wait)
-		found(f, ret, PASS, "%s; without SO_REUSEADDR the bind fails for up to 60 s: TIME_WAIT, as after every server that "
-		      "closes first", ret->actual);
+		found(f, ret, PASS,
+			"%s; without SO_REUSEADDR the bind fails for up to 60 s: TIME_WAIT, as after "
+			"every server that "
+			"closes first",
+			ret->actual);
 }
 
 static bool restart_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (!sc->restart || sc->sweep)
 		return false;
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		if (event_in(f, r, EV_RESTART))
 			return true;
 	}
 	return false;
 }
 
-static void judge_lsn_4(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_lsn_4(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "the same command comes up again on the same port and answers";
-	for each_event(f, EV_RESTART, n) {
+	for_each_event(f, EV_RESTART, n) {
 		const struct round_fact *r = round_at(f, n);
 		const char *held = r ? port_held_by(f, (uint16_t)(r - f->rounds)) : NULL;
 		bool time_wait;
@@ -120,14 +127,15 @@ static void judge_lsn_4(const struct scenario *sc, const struct facts *f, struct
 			t.good++;
 		} else if (held) {
 			sum_see(&t, held);
-		} else if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "%s; %s", fact_text(f, n),
-									holder_text(f, r, NULL, &time_wait)))) {
+		} else if (sum_bad(&t, MUST, "application", "%s; %s", fact_text(f, n),
+				   holder_text(f, r, NULL, &time_wait))) {
 			cite(ret, r->exit);
 			cite(ret, r->relaunch);
 			cite(ret, n);
 			holder_text(f, r, ret, &time_wait);
 			if (time_wait)
-				ret->hint = "set SO_REUSEADDR on the listener before bind(): TIME_WAIT then does not count";
+				ret->hint = "set SO_REUSEADDR on the listener before bind(): TIME_WAIT "
+					    "then does not count";
 		}
 	}
 	sum_end(&t, "restarts came up and answered");
@@ -138,27 +146,29 @@ static bool removes_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && sc->expect.removes && sc->expect.removes[0] && any_round(f);
 }
 
-static void judge_lsn_5(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_lsn_5(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "the unix sockets and pidfiles listed in expect.removes are gone after the exit";
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		bool any = false;
 
 		if (!r->exit || r->kill) {
 			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
 			continue;
 		}
-		for each_event(f, EV_LEFT_FILE, n) {
+		for_each_event(f, EV_LEFT_FILE, n) {
 			if (fact_event(f, n)->round != r->id || fact_event(f, n)->conn != 1)
 				continue;
 			any = true;
 			if (charged_to_default(f, r))
 				sum_see(&t, "SIG-1");
-			else if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "%s is still there after the exit", fact_text(f, n)))) {
+			else if (sum_bad(&t, MUST, "application", "%s is still there after the exit",
+					 fact_text(f, n))) {
 				cite(ret, r->exit);
 				cite(ret, n);
 			}
@@ -171,44 +181,52 @@ static void judge_lsn_5(const struct scenario *sc, const struct facts *f, struct
 const struct check check_lsn_3 = {
 	.id = "LSN-3", .title = "the port can be bound again at once", .level = MUST,
 	.applies = rebind_applies, .judge = judge_lsn_3,
-	.why = "`bind: address already in use` after a stop means that somebody still has the port: a child, a helper, a socket that was bound "
-	       "and forgotten. TIME_WAIT alone is normal: whoever closes first has it for 60 s (RFC 9293, 3.6.1), and SO_REUSEADDR "
+	.why = "`bind: address already in use` after a stop means that somebody still has the port: a "
+	       "child, a helper, a socket that was bound and forgotten. TIME_WAIT alone is normal: "
+	       "whoever closes first has it for 60 s on Linux (RFC 9293, 3.6.1), and SO_REUSEADDR "
 	       "(socket(7)) is the answer to it.",
-	.proof = "bind() and listen() on the port right after the exit, with and without SO_REUSEADDR, and an autopsy of the port that names "
-		 "every holder. Failing with it is a MUST; failing without it a SHOULD, and none at all if only TIME_WAIT is there.",
+	.proof = "bind() and listen() on the port right after the exit, with and without SO_REUSEADDR, "
+		 "and an autopsy of the port that names every holder. Failing with it is a MUST; "
+		 "failing without it a SHOULD, and none at all if only TIME_WAIT is there.",
 	.modes = "SD-LEFT-FD-PORT, SD-LEFT-TIMEWAIT, SD-LEFT-ORPHAN",
 	.fix_go = "Stop helpers you started; net.Listen sets SO_REUSEADDR and CLOEXEC by itself.",
 	.fix_node = "End child processes that got the handle; net sets SO_REUSEADDR itself.",
-	.fix_python = "socketserver: allow_reuse_address = True; subprocess closes fds by default, os.fork does not.",
-	.fix_c = "SO_REUSEADDR before bind(), SOCK_CLOEXEC, and close the socket in every forked child.",
+	.fix_python = "socketserver: allow_reuse_address = True; subprocess closes fds by default, "
+		      "os.fork does not.",
+	.fix_c = "SO_REUSEADDR before bind(), SOCK_CLOEXEC, and close the socket in every forked "
+		 "child.",
 	.fix_nginx = "Nothing to do; look for a second master (ss -ltnp).",
 };
 
 const struct check check_lsn_4 = {
 	.id = "LSN-4", .title = "the same command restarts at once", .level = MUST,
 	.applies = restart_applies, .judge = judge_lsn_4,
-	.why = "Stop and start is what every deploy does. A server that cannot take its own port back for a minute turns each deploy into an "
-	       "outage.",
-	.proof = "The same command line on the same port, immediately after the exit; it must become ready and answer one request. If it does "
-		 "not, the port's holders are named.",
+	.why = "Stop and start is what every deploy does. A server that cannot take its own port back "
+	       "for a minute turns each deploy into an outage.",
+	.proof = "The same command line on the same port, immediately after the exit; it must become "
+		 "ready and answer one request. If it does not, the port's holders are named.",
 	.modes = "SD-LEFT-TIMEWAIT, SD-LEFT-FILE, SD-LEFT-FD-PORT",
 	.fix_go = "A ListenConfig.Control of your own must not clear SO_REUSEADDR.",
-	.fix_node = "Do not retry listen() on EADDRINUSE in a loop: find the holder (drainspec port N).",
-	.fix_python = "class Server(HTTPServer): allow_reuse_address = True (the default of http.server, not of socketserver.TCPServer).",
-	.fix_c = "setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) between socket() and bind().",
+	.fix_node = "Do not retry listen() on EADDRINUSE in a loop: find the holder (drainspec port "
+		    "N).",
+	.fix_python = "class Server(HTTPServer): allow_reuse_address = True (the default of "
+		      "http.server, not of socketserver.TCPServer).",
+	.fix_c = "setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) between socket() and "
+		 "bind().",
 	.fix_nginx = "Wait for the master's end (the pidfile goes last), or reload instead.",
 };
 
 const struct check check_lsn_5 = {
 	.id = "LSN-5", .title = "sockets and pidfiles are removed", .level = MUST,
 	.applies = removes_applies, .judge = judge_lsn_5,
-	.why = "A socket file outlives its socket (unix(7)): the next bind() gets EADDRINUSE although nobody listens. A stale pidfile makes "
-	       "stop scripts kill a stranger.",
+	.why = "A socket file outlives its socket (unix(7)): the next bind() gets EADDRINUSE although "
+	       "nobody listens. A stale pidfile makes stop scripts kill a stranger.",
 	.proof = "The paths listed in expect.removes are looked at after the exit.",
 	.modes = "SD-LEFT-FILE",
 	.fix_go = "Closing a UnixListener unlinks its file; do not exit before Close.",
 	.fix_node = "server.close() unlinks; process.exit() in the handler does not.",
 	.fix_python = "os.unlink(path) in a finally; asyncio unlinks since 3.13.",
 	.fix_c = "unlink(path) after close(); at the start unlink only what nobody answers on.",
-	.fix_nginx = "It unlinks on QUIT and TERM (1.19.1 and later); after SIGKILL remove the file by hand.",
+	.fix_nginx = "It unlinks on QUIT and TERM (1.19.1 and later); after SIGKILL remove the file by "
+		     "hand.",
 };

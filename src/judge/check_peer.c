@@ -1,5 +1,5 @@
-/* PEER-1, PEER-2: one client that does nothing must not decide when the server may go. SHOULD: their own timeouts bound many
- * good servers. */
+/* PEER-1, PEER-2: one client that does nothing must not decide when the server may go. SHOULD: their
+ * own timeouts bound many good servers. */
 #include <string.h>
 
 #include "judge/say.h"
@@ -11,17 +11,18 @@ static bool stuck(const struct facts *f, const struct conn_fact *c)
 	return c->phase == PHASE_SLOW_READER || f->sc->clients[c->spec].never_closes;
 }
 
-static void judge_peer(const struct facts *f, struct finding *ret, const char *id, bool (*is)(const struct facts *, const struct conn_fact *))
+static void judge_peer(const struct facts *f, struct finding *ret, const char *id,
+	bool (*is)(const struct facts *, const struct conn_fact *))
 {
 	struct sum t;
 
 	sum_begin(&t, f, ret);
 	ret->level = SHOULD;
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		const struct hung *h = hang_of(f, r);
 		const struct conn_fact *one = NULL;
 
-		for each_judged(f, c) {
+		for_each_judged(f, c) {
 			if (!one && round_of(f, c) == r && is(f, c) && conn_armed(f, c))
 				one = c;
 		}
@@ -33,13 +34,15 @@ static void judge_peer(const struct facts *f, struct finding *ret, const char *i
 			else
 				sum_unsure(&t, r->sig, "no end of the process was seen");
 		} else if (h->kind == HANG_BORDER || !h->charged) {
-			sum_unsure(&t, r->exit ? r->exit : r->kill, h->why ? h->why : "it ended just at its limit");
+			sum_unsure(&t, r->exit ? r->exit : r->kill, "%s",
+				h->why ? h->why : "it ended just at its limit");
 		} else if (strcmp(h->charged, id)) {
 			sum_see(&t, h->charged);
-		} else if (sum_bad(&t, SHOULD, "server", arena_printf(f->arena, "%s after %s it was still there: %s (%s, and %u such in all); "
-				"suspect: %.*s", time_text(f, nsec_sub(fact_t(f, r->kill ? r->kill : r->exit), signal_begin(f, r))),
-				first_signal(f, r), h->why, client_name(f, one), h->clients,
-				(int)strcspn(fact_text(f, r->autopsy), "\n"), r->autopsy ? fact_text(f, r->autopsy) : "not looked at"))) {
+		} else if (sum_bad(&t, SHOULD, "server",
+				   "%s after %s it was still there: %s (%s, and %u such in all); "
+				   "suspect: %s",
+				   after_signal(f, r, r->kill ? r->kill : r->exit), first_signal(f, r),
+				   h->why, client_name(f, one), h->clients, suspect_of(f, r))) {
 			cite(ret, r->sig);
 			cite_conn(f, ret, one);
 			for (unsigned i = 0; i < h->n_cites; i++)
@@ -62,11 +65,13 @@ static bool silent_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && has_phase(sc, SILENT) && any_round(f);
 }
 
-static void judge_peer_1(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_peer_1(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	(void)sc, (void)arena;
-	ret->expected = arena_printf(f->arena, "clients that are silent or sent half a request do not keep it alive past %s",
-				     time_text(f, grace_of(f)));
+	ret->expected = arena_printf(f->arena,
+		"clients that are silent or sent half a request do not keep it alive past %s",
+		time_text(f, grace_of(f)));
 	judge_peer(f, ret, "PEER-1", silent);
 }
 
@@ -79,41 +84,51 @@ static bool stuck_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && any && any_round(f);
 }
 
-static void judge_peer_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_peer_2(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	(void)sc, (void)arena;
-	ret->expected = arena_printf(f->arena, "clients that do not read, or do not close, do not keep it alive past %s",
-				     time_text(f, grace_of(f)));
+	ret->expected = arena_printf(f->arena,
+		"clients that do not read, or do not close, do not keep it alive past %s",
+		time_text(f, grace_of(f)));
 	judge_peer(f, ret, "PEER-2", stuck);
 }
 
 const struct check check_peer_1 = {
 	.id = "PEER-1", .title = "a silent client does not outlast the grace", .level = SHOULD,
 	.applies = silent_applies, .judge = judge_peer_1,
-	.why = "Browsers connect ahead of need, and port scanners leave halves behind. Half of the servers that were measured wait for such a "
-	       "client until its header timeout, 30 to 60 s: longer than a supervisor does.",
-	.proof = "A client that sent nothing, or half a request, proven accepted and read; at the end of the grace the process is there and this "
-		 "connection is still open.",
+	.why = "Browsers connect ahead of need, and port scanners leave halves behind. Half of the "
+	       "servers that were measured wait for such a client until its header timeout, 30 to 60 "
+	       "s: longer than a supervisor does.",
+	.proof = "A client that sent nothing, or half a request, proven accepted and read; at the end "
+		 "of the grace the process is there and this connection is still open.",
 	.modes = "SD-IDLE-NEW-BLOCKS, SD-PEER-SLOW",
-	.fix_go = "ReadHeaderTimeout below the grace; Shutdown then waits at most 5 s for new connections.",
-	.fix_node = "server.headersTimeout below the grace, or server.closeAllConnections() after a deadline.",
-	.fix_python = "gunicorn sync: --graceful-timeout below the supervisor's; asyncio: wait_for() around the header.",
+	.fix_go = "ReadHeaderTimeout below the grace; Shutdown then waits at most 5 s for new "
+		  "connections.",
+	.fix_node = "server.headersTimeout below the grace, or server.closeAllConnections() after a "
+		    "deadline.",
+	.fix_python = "gunicorn sync: --graceful-timeout below the supervisor's; asyncio: wait_for() "
+		      "around the header.",
 	.fix_c = "A drain timer: when it fires, close what has no whole request.",
 	.fix_nginx = "worker_shutdown_timeout 5s; client_header_timeout bounds it otherwise (60 s).",
 };
 
 const struct check check_peer_2 = {
-	.id = "PEER-2", .title = "a client that does not read or close does not outlast the grace", .level = SHOULD,
-	.applies = stuck_applies, .judge = judge_peer_2,
-	.why = "A zero window is probed for ever as long as the peer answers (RFC 9293, 3.8.6.1; tcp_probe_timer, net/ipv4/tcp_timer.c), and a peer "
-	       "that never closes leaves FIN-WAIT-2. One phone in a tunnel then decides when a server may restart.",
-	.proof = "Zero window: the persist timer runs at the server's end. Never closing: the client saw EOF and keeps its socket. At the end of "
-		 "the grace the process is still there.",
+	.id = "PEER-2",
+	.title = "a client that does not read or close does not outlast the grace",
+	.level = SHOULD,
+	.applies = stuck_applies,
+	.judge = judge_peer_2,
+	.why = "A zero window is probed for ever as long as the peer answers (RFC 9293, 3.8.6.1; "
+	       "tcp_probe_timer, net/ipv4/tcp_timer.c), and a peer that never closes leaves "
+	       "FIN-WAIT-2. One phone in a tunnel then decides when a server may restart.",
+	.proof = "Zero window: the persist timer runs at the server's end. Never closing: the client "
+		 "saw EOF and keeps its socket. At the end of the grace the process is still there.",
 	.modes = "SD-PEER-ZEROWIN, SD-PEER-HALF, SD-EXIT-HANG",
 	.fix_go = "http.Server.WriteTimeout, and Close() after Shutdown's context has expired.",
 	.fix_node = "socket.setTimeout() and closeAllConnections() after a deadline.",
 	.fix_python = "asyncio: wait_for(writer.drain(), ...), then transport.abort().",
-	.fix_c = "TCP_USER_TIMEOUT (tcp(7)) on accepted sockets, and a drain timer that closes what is left; never wait for the peer's FIN "
-		 "without one.",
+	.fix_c = "TCP_USER_TIMEOUT (tcp(7)) on accepted sockets, and a drain timer that closes what is "
+		 "left; never wait for the peer's FIN without one.",
 	.fix_nginx = "worker_shutdown_timeout; send_timeout; reset_timedout_connection on.",
 };

@@ -13,35 +13,39 @@ static bool ended_later(const struct facts *f, const struct round_fact *r, uint3
 {
 	nsec_t limit = nsec_add(signal_end(f, r), grace_of(f));
 
-	for each_event(f, EV_EXIT, n)
-		if (fact_event(f, n)->round == r->id && fact_a(f, n) == fact_a(f, left) && n > left && fact_t(f, n) <= limit)
+	for_each_event(f, EV_EXIT, n)
+		if (fact_event(f, n)->round == r->id && fact_a(f, n) == fact_a(f, left) && n > left &&
+			fact_t(f, n) <= limit)
 			return true;
 	return false;
 }
 
-static void judge_res_1(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_res_1(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "when the target's process is gone, so are all its descendants";
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		bool any = false;
 
 		if (!r->exit || r->kill) {
 			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
 			continue;
 		}
-		for each_event(f, EV_LEFT_PROCESS, n) {
+		for_each_event(f, EV_LEFT_PROCESS, n) {
 			if (fact_event(f, n)->round != r->id || ended_later(f, r, n))
 				continue;
 			any = true;
 			if (survivor_charged(f, n)) {
 				sum_see(&t, survivor_charged(f, n));
-			} else if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "process %lld (%s) is alive %s after the end of the "
-					"process that was signalled", (long long)fact_a(f, n), fact_text(f, n),
-					time_text(f, nsec_sub(fact_t(f, n), fact_t(f, r->exit)))))) {
+			} else if (sum_bad(&t, MUST, "application",
+					   "process %lld (%s) is alive %s after the end of the "
+					   "process that was signalled",
+					   (long long)fact_a(f, n), fact_text(f, n),
+					   between(f, r->exit, n))) {
 				cite(ret, r->sig);
 				cite(ret, r->exit);
 				cite(ret, n);
@@ -55,54 +59,61 @@ static void judge_res_1(const struct scenario *sc, const struct facts *f, struct
 /* ---- RES-2 ---- */
 
 /* A child that was a zombie before the signal, and was reaped only by us, after its parent's end. */
-static bool zombie_throughout(const struct facts *f, const struct round_fact *r, uint32_t n, uint32_t *ret_reaped)
+static bool zombie_throughout(
+	const struct facts *f, const struct round_fact *r, uint32_t n, uint32_t *ret_reaped)
 {
 	static const enum event_kind ends[] = { EV_EXIT, EV_KILLED };
 	char state[4];
 
 	*ret_reaped = 0;
-	if (fact_event(f, n)->round != r->id || fact_a(f, n) == fact_a(f, r->launch) || !r->exit || r->kill ||
-	    fact_t(f, n) > signal_begin(f, r) || !process_string(f, n, "state", state, sizeof state) || state[0] != 'Z' ||
-	    fact_b(f, n) != fact_a(f, r->launch))
+	if (fact_event(f, n)->round != r->id || fact_a(f, n) == fact_a(f, r->launch) || !r->exit ||
+		r->kill || fact_t(f, n) > signal_begin(f, r) ||
+		!process_string(f, n, "state", state, sizeof state) || state[0] != 'Z' ||
+		fact_b(f, n) != fact_a(f, r->launch))
 		return false;
 	for (unsigned i = 0; i < 2; i++)
-		for each_event(f, ends[i], e)
-			if (fact_event(f, e)->round == r->id && fact_a(f, e) == fact_a(f, n) && fact_t(f, e) >= fact_t(f, r->exit) &&
-			    !strncmp(fact_text(f, e), "descendant", 10))
+		for_each_event(f, ends[i], e)
+			if (fact_event(f, e)->round == r->id && fact_a(f, e) == fact_a(f, n) &&
+				fact_t(f, e) >= fact_t(f, r->exit) &&
+				!strncmp(fact_text(f, e), "descendant", 10))
 				*ret_reaped = e;
 	return *ret_reaped != 0;
 }
 
-static void judge_res_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_res_2(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "every child that ended has been waited for";
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		uint32_t reaped;
 		bool any = false;
 
-		for each_event(f, EV_LEFT_ZOMBIE, n) {
+		for_each_event(f, EV_LEFT_ZOMBIE, n) {
 			if (fact_event(f, n)->round != r->id)
 				continue;
 			any = true;
-			if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "child %lld (%s) of process %lld is a zombie %s after %s",
-					(long long)fact_a(f, n), fact_text(f, n), (long long)fact_b(f, n),
-					time_text(f, nsec_sub(fact_t(f, n), signal_begin(f, r))), first_signal(f, r)))) {
+			if (sum_bad(&t, MUST, "application",
+				    "child %lld (%s) of process %lld is a zombie %s after %s",
+				    (long long)fact_a(f, n), fact_text(f, n), (long long)fact_b(f, n),
+				    after_signal(f, r, n), first_signal(f, r))) {
 				cite(ret, r->sig);
 				cite(ret, n);
 			}
 		}
-		for each_event(f, EV_PROCESS, n) {
+		for_each_event(f, EV_PROCESS, n) {
 			if (any || !zombie_throughout(f, r, n, &reaped))
 				continue;
 			any = true;
-			if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "child %lld was a zombie %s before %s and still one when its "
-					"parent ended %s after it", (long long)fact_a(f, n),
-					time_text(f, nsec_sub(signal_begin(f, r), fact_t(f, n))), first_signal(f, r),
-					time_text(f, nsec_sub(fact_t(f, r->exit), signal_begin(f, r)))))) {
+			if (sum_bad(&t, MUST, "application",
+				    "child %lld was a zombie %s before %s and still one when its "
+				    "parent ended %s after it",
+				    (long long)fact_a(f, n),
+				    time_text(f, nsec_sub(signal_begin(f, r), fact_t(f, n))),
+				    first_signal(f, r), after_signal(f, r, r->exit))) {
 				cite(ret, n);
 				cite(ret, r->sig);
 				cite(ret, r->exit);
@@ -118,40 +129,44 @@ static void judge_res_2(const struct scenario *sc, const struct facts *f, struct
 
 static bool holds_on(const struct facts *f, const struct round_fact *r, uint32_t holder)
 {
-	for each_event(f, EV_LEFT_PROCESS, n)
+	for_each_event(f, EV_LEFT_PROCESS, n)
 		if (fact_event(f, n)->round == r->id && fact_a(f, n) == fact_b(f, holder))
 			return true;
-	for each_event(f, EV_REBIND, n)
+	for_each_event(f, EV_REBIND, n)
 		if (fact_event(f, n)->round == r->id && fact_a(f, n) != 0)
 			return true;
 	return false;
 }
 
-static void judge_res_5(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_res_5(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "no other process holds the listener when the target's process is gone";
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		bool any = false;
 
 		if (!r->exit || r->kill) {
 			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
 			continue;
 		}
-		for each_event(f, EV_LEFT_HOLDER, n) {
+		for_each_event(f, EV_LEFT_HOLDER, n) {
 			if (fact_event(f, n)->round != r->id || !holds_on(f, r, n))
 				continue;
 			any = true;
 			if (!holder_inherited(f, n)) {
 				sum_see(&t, "RES-1");
-			} else if (sum_bad(&t, MUST, "application", arena_printf(f->arena, "process %s holds the listening socket of port %lld: "
-					"it inherited the descriptor over exec", fact_text(f, n), (long long)fact_a(f, n)))) {
+			} else if (sum_bad(&t, MUST, "application",
+					   "process %s holds the listening socket of port %lld: "
+					   "it inherited the descriptor over exec",
+					   fact_text(f, n), (long long)fact_a(f, n))) {
 				cite(ret, r->exit);
 				cite(ret, n);
-				ret->hint = "open the listener with SOCK_CLOEXEC (or FD_CLOEXEC) before starting that program";
+				ret->hint = "open the listener with SOCK_CLOEXEC (or FD_CLOEXEC) "
+					    "before starting that program";
 			}
 		}
 		t.good += !any;
@@ -162,25 +177,28 @@ static void judge_res_5(const struct scenario *sc, const struct facts *f, struct
 const struct check check_res_1 = {
 	.id = "RES-1", .title = "no process survives", .level = MUST,
 	.applies = processes_apply, .judge = judge_res_1,
-	.why = "A supervisor that sees the root gone starts a new one; the orphaned worker goes on serving old code, or holds the port, and nobody "
-	       "will ever signal it again.",
-	.proof = "The harness is the subreaper of the target (or PID 1 of its namespace): whoever is alive one second after the root's end is "
-		 "named, however it daemonised. What is already exiting is not counted.",
+	.why = "A supervisor that sees the root gone starts a new one; the orphaned worker goes on "
+	       "serving old code, or holds the port, and nobody will ever signal it again.",
+	.proof = "The harness is the subreaper of the target (or PID 1 of its namespace): whoever is "
+		 "alive one second after the root's end is named, however it daemonised. What is "
+		 "already exiting is not counted.",
 	.modes = "SD-LEFT-ORPHAN, SD-SIG-WRAPPER",
 	.fix_go = "exec.CommandContext with cmd.Cancel, and cmd.Wait before main returns.",
-	.fix_node = "Keep child handles; child.kill() and wait for 'exit' in the handler. npm before 10.3.0 does not forward: start node directly.",
+	.fix_node = "Keep child handles; child.kill() and wait for 'exit' in the handler. npm before "
+		    "10.3.0 does not forward: start node directly.",
 	.fix_python = "Process.terminate() and join(); prctl(PR_SET_PDEATHSIG) as a last resort.",
-	.fix_c = "Signal every worker, waitpid for all, exit last; workers: PR_SET_PDEATHSIG. Shell wrappers: exec the server.",
+	.fix_c = "Signal every worker, waitpid for all, exit last; workers: PR_SET_PDEATHSIG. Shell "
+		 "wrappers: exec the server.",
 	.fix_nginx = "Signal the master, not a wrapper; tini -g for groups.",
 };
 
 const struct check check_res_2 = {
 	.id = "RES-2", .title = "no zombie is left", .level = MUST,
 	.applies = processes_apply, .judge = judge_res_2,
-	.why = "Each zombie keeps a PID and a process table entry (wait(2)). As PID 1 of a container nobody else reaps them: pids.max is reached "
-	       "and fork fails.",
-	.proof = "A child in state Z before the signal that its parent never waited for (the harness had to, after the parent's end), or one in "
-		 "state Z when the grace was over.",
+	.why = "Each zombie keeps a PID and a process table entry (wait(2)). As PID 1 of a container "
+	       "nobody else reaps them: pids.max is reached and fork fails.",
+	.proof = "A child in state Z before the signal that its parent never waited for (the harness "
+		 "had to, after the parent's end), or one in state Z when the grace was over.",
 	.modes = "SD-LEFT-THREAD, SD-LEFT-ORPHAN",
 	.fix_go = "cmd.Wait() for every Start(); as PID 1 reap with wait4(-1).",
 	.fix_node = "libuv reaps its own children; grandchildren need an init (docker run --init).",
@@ -192,14 +210,17 @@ const struct check check_res_2 = {
 const struct check check_res_5 = {
 	.id = "RES-5", .title = "no child holds the listener", .level = MUST,
 	.applies = processes_apply, .judge = judge_res_5,
-	.why = "A descriptor without close-on-exec goes into every program that the server starts (execve(2)). The port then stays bound to a "
-	       "helper that does not even know it, and the next start fails with `address already in use`.",
-	.proof = "After the root's end another process has the listener's inode among its descriptors and runs another program; the descriptor "
-		 "lacks CLOEXEC.",
+	.why = "A descriptor without close-on-exec goes into every program that the server starts "
+	       "(execve(2)). The port then stays bound to a helper that does not even know it, and the "
+	       "next start fails with `address already in use`.",
+	.proof = "After the root's end another process has the listener's inode among its descriptors "
+		 "and runs another program; the descriptor lacks CLOEXEC.",
 	.modes = "SD-LEFT-FD-PORT",
-	.fix_go = "net sets CLOEXEC; Listener.File() and ExtraFiles hand it on knowingly: close it in the child that does not serve.",
+	.fix_go = "net sets CLOEXEC; Listener.File() and ExtraFiles hand it on knowingly: close it in "
+		  "the child that does not serve.",
 	.fix_node = "stdio: 'ignore' for helpers, and no handle passing.",
-	.fix_python = "PEP 446 makes descriptors non-inheritable; do not set_inheritable(True) or close_fds=False.",
+	.fix_python = "PEP 446 makes descriptors non-inheritable; do not set_inheritable(True) or "
+		      "close_fds=False.",
 	.fix_c = "socket(..., SOCK_STREAM | SOCK_CLOEXEC, 0), accept4(..., SOCK_CLOEXEC).",
 	.fix_nginx = "Nothing to do; look at scripts started by modules.",
 };

@@ -5,7 +5,8 @@
 
 #define MAX_POINTS 16
 
-/* Sums over the target's processes in each census between batches; points[0] is the census at readiness. */
+/* Sums over the target's processes in each census between batches; points[0] is the census at
+ * readiness. */
 struct growth {
 	uint64_t points[MAX_POINTS];
 	uint32_t events[MAX_POINTS], n;
@@ -36,10 +37,11 @@ static struct growth growth_of(const struct facts *f, const struct round_fact *r
 {
 	struct growth g = { .visible = true };
 
-	for each_event(f, EV_CENSUS, n) {
+	for_each_event(f, EV_CENSUS, n) {
 		bool batch = !strcmp(fact_text(f, n), "batch"), ready = !strcmp(fact_text(f, n), "ready");
 
-		if (fact_event(f, n)->round != r->id || fact_t(f, n) > signal_begin(f, r) || (!batch && !ready) || g.n == MAX_POINTS)
+		if (fact_event(f, n)->round != r->id || fact_t(f, n) > signal_begin(f, r) ||
+			(!batch && !ready) || g.n == MAX_POINTS)
 			continue;
 		if (ready)
 			g.n = 0;
@@ -49,7 +51,7 @@ static struct growth growth_of(const struct facts *f, const struct round_fact *r
 	return g;
 }
 
-/* One more for every connection of every batch. A pool that fills up once grows in the first batch only. */
+/* One more for every connection of every batch; a pool grows in the first batch only. */
 static bool leaks(const struct facts *f, const struct growth *g)
 {
 	uint64_t size = f->sc->leak_batch_size;
@@ -63,11 +65,13 @@ static bool leaks(const struct facts *f, const struct growth *g)
 }
 
 /* A later look at which it had gone down again: it was lazy, not leaking. */
-static bool recovered(const struct facts *f, const struct round_fact *r, const char *key, const struct growth *g)
+static bool recovered(
+	const struct facts *f, const struct round_fact *r, const char *key, const struct growth *g)
 {
 	uint64_t later;
 
-	return r->census > g->events[g->n - 1] && sum_of(f, r->census, key, &later) && g->points[g->n - 1] > f->sc->leak_batch_size &&
+	return r->census > g->events[g->n - 1] && sum_of(f, r->census, key, &later) &&
+	       g->points[g->n - 1] > f->sc->leak_batch_size &&
 	       later + f->sc->leak_batch_size <= g->points[g->n - 1];
 }
 
@@ -76,7 +80,8 @@ static const char *growth_text(const struct facts *f, const struct growth *g)
 	const char *text = "";
 
 	for (uint32_t i = 0; i < g->n; i++)
-		text = arena_printf(f->arena, "%s%s%llu", text, i ? ", " : "", (unsigned long long)g->points[i]);
+		text = arena_printf(
+			f->arena, "%s%s%llu", text, i ? ", " : "", (unsigned long long)g->points[i]);
 	return text;
 }
 
@@ -88,11 +93,13 @@ static void one_growth(struct sum *t, const struct round_fact *r, const char *ke
 	if (!f->sc->leak_batches || g.n < 2)
 		return;
 	if (!g.visible) {
-		sum_unsure(t, g.events[0], arena_printf(f->arena, "the number of %s was not visible", key));
+		sum_unsure(t, g.events[0], "the number of %s was not visible", key);
 	} else if (!leaks(f, &g) || recovered(f, r, key, &g)) {
 		t->good++;
-	} else if (sum_bad(t, MUST, "application", arena_printf(f->arena, "%s grow by one a connection: %s after batches of %u connections "
-			"of one request each", key, growth_text(f, &g), f->sc->leak_batch_size))) {
+	} else if (sum_bad(t, MUST, "application",
+			   "%s grow by one a connection: %s after batches of %u connections "
+			   "of one request each",
+			   key, growth_text(f, &g), f->sc->leak_batch_size)) {
 		for (uint32_t i = 0; i < g.n; i++)
 			cite(t->ret, g.events[i]);
 	}
@@ -104,28 +111,29 @@ static bool thread_applies(const struct scenario *sc, const struct facts *f)
 		return false;
 	if (sc->leak_batches)
 		return any_round(f);
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		if (hang_of(f, r)->charged && !strcmp(hang_of(f, r)->charged, "RES-3"))
 			return true;
 	}
 	return false;
 }
 
-static void judge_res_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_res_3(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "threads come back to where they were, and none holds the exit";
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		const struct hung *h = hang_of(f, r);
 
 		one_growth(&t, r, "threads");
 		if (h->charged && !strcmp(h->charged, "RES-3") && h->kind != HANG_BORDER &&
-		    sum_bad(&t, MUST, "application", arena_printf(f->arena, "%s after %s it was still there: %.*s",
-				time_text(f, nsec_sub(fact_t(f, r->kill ? r->kill : r->exit), signal_begin(f, r))), first_signal(f, r),
-				(int)strcspn(fact_text(f, r->autopsy), "\n"), fact_text(f, r->autopsy)))) {
+			sum_bad(&t, MUST, "application", "%s after %s it was still there: %s",
+				after_signal(f, r, r->kill ? r->kill : r->exit), first_signal(f, r),
+				suspect_of(f, r))) {
 			cite(ret, r->sig);
 			cite(ret, r->autopsy);
 			cite(ret, r->kill ? r->kill : r->exit);
@@ -148,7 +156,7 @@ static void left_files(struct sum *t, const struct round_fact *r)
 		sum_see(t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
 		return;
 	}
-	for each_event(f, EV_LEFT_FILE, n) {
+	for_each_event(f, EV_LEFT_FILE, n) {
 		if (fact_event(f, n)->round != r->id || fact_event(f, n)->conn == 1)
 			continue;       /* 1: a path of expect.removes, which is LSN-5's */
 		any = true;
@@ -156,8 +164,9 @@ static void left_files(struct sum *t, const struct round_fact *r)
 			sum_see(t, "SIG-1");
 		else if (was_forced(f, r))
 			t->contract++;
-		else if (sum_bad(t, MUST, "application", arena_printf(f->arena, "%s (%lld bytes) is still there after the exit",
-									fact_text(f, n), (long long)fact_a(f, n)))) {
+		else if (sum_bad(t, MUST, "application",
+				 "%s (%lld bytes) is still there after the exit", fact_text(f, n),
+				 (long long)fact_a(f, n))) {
 			cite(t->ret, r->exit);
 			cite(t->ret, n);
 		}
@@ -165,14 +174,15 @@ static void left_files(struct sum *t, const struct round_fact *r)
 	t->good += !any;
 }
 
-static void judge_res_4(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_res_4(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "no descriptor is leaked by connections, no file is left in TMPDIR or /dev/shm";
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		one_growth(&t, r, "fds");
 		left_files(&t, r);
 	}
@@ -184,11 +194,13 @@ static void judge_res_4(const struct scenario *sc, const struct facts *f, struct
 const struct check check_res_3 = {
 	.id = "RES-3", .title = "no thread leaks or holds the exit", .level = MUST,
 	.applies = thread_applies, .judge = judge_res_3,
-	.why = "A thread for each connection that is never joined ends the server at the limit of threads; a thread that nobody tells to stop keeps "
-	       "the process alive when everything else is done.",
-	.proof = "Batches of connections with one request each, and a census after each when the kernel shows no server end any more: a leak adds at "
-		 "least one thread for every connection of every batch. Or the autopsy of a process that outlived its grace names a thread "
-		 "while no client's socket is open.",
+	.why = "A thread for each connection that is never joined ends the server at the limit of "
+	       "threads; a thread that nobody tells to stop keeps the process alive when everything "
+	       "else is done.",
+	.proof = "Batches of connections with one request each, and a census after each when the "
+		 "kernel shows no server end any more: a leak adds at least one thread for every "
+		 "connection of every batch. Or the autopsy of a process that outlived its grace names "
+		 "a thread while no client's socket is open.",
 	.modes = "SD-LEFT-THREAD, SD-EXIT-HANG",
 	.fix_go = "goleak in tests; give every goroutine a context, and wait for it with a WaitGroup.",
 	.fix_node = "worker.terminate() for every worker before the end.",
@@ -200,12 +212,14 @@ const struct check check_res_3 = {
 const struct check check_res_4 = {
 	.id = "RES-4", .title = "no descriptor or file leaks", .level = MUST,
 	.applies = leak_applies, .judge = judge_res_4,
-	.why = "One descriptor a connection ends in EMFILE; one temporary file a run fills /tmp, and shared memory stays until somebody reboots "
-	       "(shm_overview(7)).",
-	.proof = "/proc/PID/fd is counted after batches of connections: a leak adds at least one for every connection of every batch. TMPDIR is "
-		 "the target's own, and so is /dev/shm where the run could isolate it: what is in them after the exit was left.",
+	.why = "One descriptor a connection ends in EMFILE; one temporary file a run fills /tmp, and "
+	       "shared memory stays until somebody reboots (shm_overview(7)).",
+	.proof = "/proc/PID/fd is counted after batches of connections: a leak adds at least one for "
+		 "every connection of every batch. TMPDIR is the target's own, and so is /dev/shm "
+		 "where the run could isolate it: what is in them after the exit was left.",
 	.modes = "SD-UPG-STATE, SD-LEFT-FILE",
-	.fix_go = "defer resp.Body.Close() and f.Close(); os.CreateTemp: os.Remove in the shutdown path.",
+	.fix_go = "defer resp.Body.Close() and f.Close(); os.CreateTemp: os.Remove in the shutdown "
+		  "path.",
 	.fix_node = "stream.pipeline() instead of pipe(): it closes both ends on errors.",
 	.fix_python = "with-statements; tempfile.TemporaryDirectory, SharedMemory.unlink().",
 	.fix_c = "O_TMPFILE or unlink() right after mkstemp(); memfd_create(2) instead of shm_open.",

@@ -4,63 +4,21 @@
 
 #include "base/names.h"
 #include "judge/say.h"
+#include "judge/second.h"
 
 #define PROMPT (2 * NSEC_PER_SEC)
-#define WENT_ON (100 * NSEC_PER_MSEC)   /* whoever still answers that long after the signal was not ended by it */
-
-/* What was owed when the second signal came, and what became of it. */
-struct held {
-	uint32_t owed, completed, lost;
-	nsec_t went_on;         /* the last whole answer came so long after the second signal */
-	const struct conn_fact *first_lost;
-};
-
-static struct held held_at_second(const struct facts *f, const struct round_fact *r)
-{
-	struct held h = { 0 };
-	nsec_t second = fact_t(f, r->sig2);
-
-	for each_judged(f, c) {
-		if (round_of(f, c) != r || !conn_in_flight(f, c))
-			continue;
-		nsec_t over = c->outcome == CONN_COMPLETED ? fact_t(f, c->answer) : end_time(f, c);
-
-		if (over < second)
-			continue;
-		h.owed++;
-		if (c->outcome == CONN_COMPLETED && !(c->fail5xx && c->answer == c->fail5xx)) {
-			h.completed++;
-			if (nsec_sub(over, second) > h.went_on)
-				h.went_on = nsec_sub(over, second);
-		} else if (c->outcome != CONN_HUNG) {
-			h.lost++;
-			h.first_lost = h.first_lost ? h.first_lost : c;
-		}
-	}
-	return h;
-}
-
-static bool planned(const struct scenario *sc, bool interrupt)
-{
-	uint32_t n = 0;
-
-	for (size_t i = 0; i < sc->n_signals; i++) {
-		n += sc->signals[i].count ? sc->signals[i].count : 1;
-		if (n >= 2)
-			return (sc->signals[i].signo == SIGINT) == interrupt;
-	}
-	return false;
-}
+/* Whoever still answers that long after the signal was not ended by it. */
+#define WENT_ON (100 * NSEC_PER_MSEC)
 
 static bool second_applies(const struct scenario *sc, const struct facts *f, bool interrupt)
 {
 	if (sc->sweep)
 		return false;
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		if (r->sig2)
 			return (fact_a(f, r->sig2) == SIGINT) == interrupt;
 	}
-	return any_round(f) && planned(sc, interrupt);
+	return any_round(f) && second_planned(sc, interrupt);
 }
 
 static bool term_applies(const struct scenario *sc, const struct facts *f)
@@ -78,7 +36,8 @@ static const char *second_name_of(const struct facts *f, const struct round_fact
 	return arena_printf(f->arena, "second signal (%s)", signal_name((int)fact_a(f, r->sig2)));
 }
 
-static void cite_second(const struct facts *f, const struct round_fact *r, struct finding *ret, const struct conn_fact *c)
+static void cite_second(const struct facts *f, const struct round_fact *r, struct finding *ret,
+	const struct conn_fact *c)
 {
 	const struct hung *h = hang_of(f, r);
 
@@ -100,12 +59,13 @@ static void hangs(struct sum *t, const struct round_fact *r, const char *id, enu
 	const struct hung *h = hang_of(f, r);
 
 	if (h->kind == HANG_BORDER || !h->charged)
-		sum_unsure(t, r->exit ? r->exit : r->kill, h->why ? h->why : "it ended just at its limit");
+		sum_unsure(t, r->exit ? r->exit : r->kill, "%s",
+			h->why ? h->why : "it ended just at its limit");
 	else if (strcmp(h->charged, id))
 		sum_see(t, h->charged);
-	else if (sum_bad(t, level, "server", arena_printf(f->arena, "%s after the %s it was still there; suspect: %.*s",
-			time_text(f, nsec_sub(fact_t(f, r->kill ? r->kill : r->exit), fact_t(f, r->sig2))), second_name_of(f, r),
-			(int)strcspn(fact_text(f, r->autopsy), "\n"), r->autopsy ? fact_text(f, r->autopsy) : "not looked at")))
+	else if (sum_bad(t, level, "server", "%s after the %s it was still there; suspect: %s",
+			 between(f, r->sig2, r->kill ? r->kill : r->exit), second_name_of(f, r),
+			 suspect_of(f, r)))
 		cite_second(f, r, t->ret, NULL);
 }
 
@@ -114,7 +74,8 @@ static bool released_after(const struct facts *f, const struct round_fact *r)
 	return r->released && fact_t(f, r->released) > fact_t(f, r->sig2);
 }
 
-/* Policy force: the process ends because of the second signal, promptly, and not because the drain was done. */
+/* Policy force: the process ends promptly because of the second signal, not because the drain was done.
+ */
 static void judge_force(struct sum *t, const struct round_fact *r, const struct held *h, enum level level)
 {
 	const struct facts *f = t->f;
@@ -124,18 +85,23 @@ static void judge_force(struct sum *t, const struct round_fact *r, const struct 
 	const char *text = NULL;
 
 	if (!h->owed)
-		return;                 /* the first signal had cut what was in flight: nothing to force */
+		return; /* the first signal had cut what was in flight: nothing to force */
 	if (h->went_on && (h->went_on > WENT_ON || released_after(f, r)))
-		text = arena_printf(f->arena, "the %s did not end the drain: it went on for %s and answered what was in flight",
-				    second_name_of(f, r), time_text(f, h->went_on));
+		text = arena_printf(f->arena,
+			"the %s did not end the drain: it went on for %s and answered what was in "
+			"flight",
+			second_name_of(f, r), time_text(f, h->went_on));
 	else if (took > prompt)
-		text = arena_printf(f->arena, "%s only %s after the %s; a forced exit is prompt (%s)", ending_text(f, &e),
-				    time_text(f, took), second_name_of(f, r), time_text(f, prompt));
+		text = arena_printf(f->arena, "%s only %s after the %s; a forced exit is prompt (%s)",
+			ending_text(f, &e), time_text(f, took), second_name_of(f, r),
+			time_text(f, prompt));
 	else if (!h->lost && h->completed == h->owed)
-		sum_unsure(t, r->exit, "every request in flight was answered before the exit: the drain may have ended by itself");
+		sum_unsure(t, r->exit,
+			"every request in flight was answered before the exit: the drain may have "
+			"ended by itself");
 	else
 		t->good++;
-	if (text && sum_bad(t, level, "server", text))
+	if (text && sum_bad(t, level, "server", "%s", text))
 		cite_second(f, r, t->ret, NULL);
 }
 
@@ -146,8 +112,10 @@ static void judge_idempotent(struct sum *t, const struct round_fact *r, const st
 
 	if (!h->lost)
 		t->good++;
-	else if (sum_bad(t, MUST, "server", arena_printf(f->arena, "%u of %u requests in flight were lost after the %s, which the policy says "
-			"changes nothing: %s", h->lost, h->owed, second_name_of(f, r), loss_text(f, h->first_lost))))
+	else if (sum_bad(t, MUST, "server",
+			 "%u of %u requests in flight were lost after the %s, which the policy says "
+			 "changes nothing: %s",
+			 h->lost, h->owed, second_name_of(f, r), loss_text(f, h->first_lost)))
 		cite_second(f, r, t->ret, h->first_lost);
 }
 
@@ -155,15 +123,20 @@ static void judge_idempotent(struct sum *t, const struct round_fact *r, const st
 static void nobody_left(const struct facts *f, const struct sum *t, struct finding *ret)
 {
 	if (ret->outcome == SKIP && !t->elsewhere)
-		found(f, ret, SKIP, "nothing was in flight any more when the second signal was due: the first had ended it");
+		found(f, ret, SKIP,
+			"nothing was in flight any more when the second signal was due: the first had "
+			"ended it");
 }
 
-static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_sig_3(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	static const char *const expected[] = {
-		[SECOND_ANY] = "the second signal either forces a prompt exit or changes nothing; it never wedges the drain",
+		[SECOND_ANY] = "the second signal either forces a prompt exit or changes nothing; it "
+			       "never wedges the drain",
 		[SECOND_FORCE] = "the second signal ends the process promptly (policy force)",
-		[SECOND_IDEMPOTENT] = "the second signal changes nothing: what is in flight is answered (policy idempotent)",
+		[SECOND_IDEMPOTENT] = "the second signal changes nothing: what is in flight is "
+				      "answered (policy idempotent)",
 	};
 	enum second_policy policy = second_policy(f);
 	struct sum t;
@@ -171,7 +144,7 @@ static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = expected[policy <= SECOND_IDEMPOTENT ? policy : SECOND_ANY];
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		struct held h;
 
 		if (!r->sig2)
@@ -192,7 +165,8 @@ static void judge_sig_3(const struct scenario *sc, const struct facts *f, struct
 	nobody_left(f, &t, ret);
 }
 
-static void judge_sig_4(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_sig_4(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	enum level level = second_policy(f) == SECOND_FORCE ? MUST : SHOULD;
 	struct sum t;
@@ -205,15 +179,17 @@ static void judge_sig_4(const struct scenario *sc, const struct facts *f, struct
 		found(f, ret, SKIP, "policy idempotent: the second signal is declared to change nothing");
 		return;
 	}
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		struct held h;
 
 		if (!r->sig2)
 			continue;
 		h = held_at_second(f, r);
+		bool freed = r->released && (!r->kill || fact_t(f, r->released) < fact_t(f, r->kill));
+
 		/* a hang with nothing left to wait for is no patience: that is never right */
 		if (hang_of(f, r)->kind != HANG_NONE)
-			hangs(&t, r, "SIG-4", r->released || !h.owed ? MUST : level);
+			hangs(&t, r, "SIG-4", freed || !h.owed ? MUST : level);
 		else if (!r->exit)
 			sum_unsure(&t, r->sig2, "no end of the process was seen");
 		else
@@ -226,30 +202,40 @@ static void judge_sig_4(const struct scenario *sc, const struct facts *f, struct
 const struct check check_sig_3 = {
 	.id = "SIG-3", .title = "the second signal does as the policy says", .level = MUST,
 	.applies = term_applies, .judge = judge_sig_3,
-	.why = "Orchestrators and people signal twice. Kubernetes' own API server exits with 1 on the second signal; others ignore it. Both "
-	       "are contracts; a drain that hangs because of it, or loses work though it promised not to, is none.",
-	.proof = "A request is held in flight (by the gate where there is one), both signals carry the time of their call, and the exit is "
-		 "watched by pidfd: prompt means within 2 s of the second. Under `any` either way is right, if the process ends.",
+	.why = "Orchestrators and people signal twice. Kubernetes' own API server exits with 1 on the "
+	       "second signal; others ignore it. Both are contracts; a drain that hangs because of it, "
+	       "or loses work though it promised not to, is none.",
+	.proof = "A request is held in flight (by the gate where there is one), both signals carry the "
+		 "time of their call, and the exit is watched by pidfd: prompt means within 2 s of the "
+		 "second. Under `any` either way is right, if the process ends.",
 	.modes = "SD-FORCE-2ND-KILLS, SD-SIG-GROUP-DOUBLE, SD-SIG-UNSAFE-HANDLER",
-	.fix_go = "stop() of signal.NotifyContext after the first restores the default: the second then kills. To force: a second receive on "
-		  "the channel and os.Exit(1).",
-	.fix_node = "process.once('SIGTERM', drain); process.on('SIGTERM', () => process.exit(1)) registered inside drain forces.",
-	.fix_python = "Keep a counter in the handler; do not start the drain a second time (a second shutdown() waits for the first for ever).",
-	.fix_c = "The handler only counts; the loop decides: 1 drain, 2 _exit(1). No locks, no stdio in the handler (signal-safety(7)).",
-	.fix_nginx = "QUIT then TERM forces; QUIT then QUIT changes nothing. Declare second: accordingly.",
+	.fix_go = "stop() of signal.NotifyContext after the first restores the default: the second "
+		  "then kills. To force: a second receive on the channel and os.Exit(1).",
+	.fix_node = "process.once('SIGTERM', drain); process.on('SIGTERM', () => process.exit(1)) "
+		    "registered inside drain forces.",
+	.fix_python = "Keep a counter in the handler; do not start the drain a second time (a second "
+		      "shutdown() waits for the first for ever).",
+	.fix_c = "The handler only counts; the loop decides: 1 drain, 2 _exit(1). No locks, no stdio "
+		 "in the handler (signal-safety(7)).",
+	.fix_nginx = "QUIT then TERM forces; QUIT then QUIT changes nothing. Declare second: "
+		     "accordingly.",
 };
 
 const struct check check_sig_4 = {
 	.id = "SIG-4", .title = "a second Ctrl-C forces the exit", .level = MUST,
 	.applies = int_applies, .judge = judge_sig_4,
-	.why = "At a terminal the second Ctrl-C means `now`. A server that ignores it leaves only SIGKILL, and with it everything that "
-	       "SIGKILL leaves behind.",
-	.proof = "A request is held in flight, so the drain cannot end by itself; the second SIGINT must end the process within 2 s. MUST "
-		 "when the policy is force, else SHOULD.",
+	.why = "At a terminal the second Ctrl-C means `now`. A server that ignores it leaves only "
+	       "SIGKILL, and with it everything that SIGKILL leaves behind.",
+	.proof = "A request is held in flight, so the drain cannot end by itself; the second SIGINT "
+		 "must end the process within 2 s. MUST when the policy is force, else SHOULD.",
 	.modes = "SD-FORCE-NONE, SD-STREAM-NEVER",
-	.fix_go = "go func() { <-sigs; <-sigs; os.Exit(1) }(), as SetupSignalHandler of the Kubernetes API server does.",
-	.fix_node = "Count SIGINT: the second calls server.closeAllConnections() and process.exit(130).",
-	.fix_python = "asyncio: the second SIGINT cancels all tasks; uvicorn does so with a second INT (force_exit).",
-	.fix_c = "On the second SIGINT: _exit(1) from the loop, or signal(SIGINT, SIG_DFL) after the first.",
+	.fix_go = "go func() { <-sigs; <-sigs; os.Exit(1) }(), as SetupSignalHandler of the Kubernetes "
+		  "API server does.",
+	.fix_node = "Count SIGINT: the second calls server.closeAllConnections() and "
+		    "process.exit(130).",
+	.fix_python = "asyncio: the second SIGINT cancels all tasks; uvicorn does so with a second INT "
+		      "(force_exit).",
+	.fix_c = "On the second SIGINT: _exit(1) from the loop, or signal(SIGINT, SIG_DFL) after the "
+		 "first.",
 	.fix_nginx = "INT is already the fast shutdown.",
 };

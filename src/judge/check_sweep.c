@@ -6,21 +6,23 @@ static bool sweep_applies(const struct scenario *sc, const struct facts *f)
 	return sc->sweep && f->any_signal;
 }
 
-/* Does it serve in spite of the signal: did it answer a question at the end, or come to listen after the signal? */
+/* Does it serve in spite of the signal: did it answer a question at the end, or come to listen after
+ * the signal? */
 static uint32_t serves(const struct facts *f, const struct round_fact *r)
 {
-	for each_event(f, EV_READINESS, n)
-		if (fact_event(f, n)->round == r->id && fact_a(f, n) > 0 && fact_t(f, n) > signal_end(f, r))
+	for_each_event(f, EV_READINESS, n)
+		if (fact_event(f, n)->round == r->id && fact_a(f, n) > 0 &&
+			fact_t(f, n) > signal_end(f, r))
 			return n;
 	return r->ready ? r->ready : r->listening;
 }
 
 static uint32_t left_in(const struct facts *f, const struct round_fact *r)
 {
-	for each_event(f, EV_LEFT_PROCESS, n)
+	for_each_event(f, EV_LEFT_PROCESS, n)
 		if (fact_event(f, n)->round == r->id)
 			return n;
-	for each_event(f, EV_REBIND, n)
+	for_each_event(f, EV_REBIND, n)
 		if (fact_event(f, n)->round == r->id && fact_a(f, n) != 0)
 			return n;
 	return 0;
@@ -39,21 +41,25 @@ static void one_start(struct sum *t, const struct round_fact *r)
 
 	if (r->kill || e.kind == ENDED_NOT) {
 		if (!r->kill || !serving) {
-			sum_unsure(t, r->sig, arena_printf(f->arena, "%s %s after exec: alive at the end, but nobody saw it serve",
-							   first_signal(f, r), delay_text(f, r)));
-		} else if (sum_bad(t, MUST, "application", arena_printf(f->arena, "%s %s after exec was lost: the process came up and "
-				"was alive and serving %s later", first_signal(f, r), delay_text(f, r),
-				time_text(f, nsec_sub(fact_t(f, r->kill), signal_end(f, r)))))) {
+			sum_unsure(t, r->sig,
+				"%s %s after exec: alive at the end, but nobody saw it serve",
+				first_signal(f, r), delay_text(f, r));
+		} else if (sum_bad(t, MUST, "application",
+				   "%s %s after exec was lost: the process came up and "
+				   "was alive and serving %s later",
+				   first_signal(f, r), delay_text(f, r),
+				   time_text(f, nsec_sub(fact_t(f, r->kill), signal_end(f, r))))) {
 			cite(t->ret, r->launch);
 			cite(t->ret, r->sig);
 			cite(t->ret, serving);
 			cite(t->ret, r->kill);
-			t->ret->hint = "install the handler first, and look at its flag once more after listen()";
+			t->ret->hint = "install the handler first, and look at its flag once more "
+				       "after listen()";
 		}
 	} else if (left) {
-		if (sum_bad(t, MUST, "application", arena_printf(f->arena, "%s %s after exec: %s, but it left %s behind",
-				first_signal(f, r), delay_text(f, r), ending_text(f, &e),
-				fact_event(f, left)->kind == EV_REBIND ? "the port" : fact_text(f, left)))) {
+		if (sum_bad(t, MUST, "application", "%s %s after exec: %s, but it left %s behind",
+			    first_signal(f, r), delay_text(f, r), ending_text(f, &e),
+			    fact_event(f, left)->kind == EV_REBIND ? "the port" : fact_text(f, left))) {
 			cite(t->ret, r->sig);
 			cite(t->ret, e.event);
 			cite(t->ret, left);
@@ -63,7 +69,8 @@ static void one_start(struct sum *t, const struct round_fact *r)
 	}
 }
 
-static void judge_sig_2(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_sig_2(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
@@ -79,14 +86,20 @@ static void judge_sig_2(const struct scenario *sc, const struct facts *f, struct
 const struct check check_sig_2 = {
 	.id = "SIG-2", .title = "a signal during start-up is not lost", .level = MUST,
 	.applies = sweep_applies, .judge = judge_sig_2,
-	.why = "Rollouts and crash loops signal processes that are still starting. Death by default action is fine then; what is not: a "
-	       "process that swallowed the signal, comes up, serves, and is never asked again.",
-	.proof = "The same signal at steps from exec to the first answer, one launch each. A failure is a process that was still alive and "
-		 "serving at the end of its grace, or that left a process or its port behind.",
+	.why = "Rollouts and crash loops signal processes that are still starting. Death by default "
+	       "action is fine then; what is not: a process that swallowed the signal, comes up, "
+	       "serves, and is never asked again.",
+	.proof = "The same signal at steps from exec to the first answer, one launch each. A failure "
+		 "is a process that was still alive and serving at the end of its grace, or that left "
+		 "a process or its port behind.",
 	.modes = "SD-START-LOST, SD-START-DEATH, SD-START-READY-LIE",
-	.fix_go = "signal.Notify before anything else, then `select` on the channel once more before Serve.",
-	.fix_node = "Register handlers at the top of the entry file, before slow requires; let them set a flag that listen()'s callback reads.",
-	.fix_python = "Handlers before heavy imports; uvicorn 0.41.0 and later run the lifespan's shutdown also when stopped while starting.",
-	.fix_c = "Block the signal in main, open a signalfd, and only then fork, bind and listen: what is pending is not lost.",
+	.fix_go = "signal.Notify before anything else, then `select` on the channel once more before "
+		  "Serve.",
+	.fix_node = "Register handlers at the top of the entry file, before slow requires; let them "
+		    "set a flag that listen()'s callback reads.",
+	.fix_python = "Handlers before heavy imports; uvicorn 0.41.0 and later run the lifespan's "
+		      "shutdown also when stopped while starting.",
+	.fix_c = "Block the signal in main, open a signalfd, and only then fork, bind and listen: what "
+		 "is pending is not lost.",
 	.fix_nginx = "Nothing to do.",
 };

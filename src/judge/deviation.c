@@ -1,12 +1,14 @@
-/* vary_to: the same signal to the process, its group, its terminal. Rounds that end differently are SIG-5's. */
+/* vary_to: the same signal to the process, its group, its terminal. Rounds that end differently are
+ * SIG-5's. */
 #include <string.h>
 
-#include "judge/facts.h"
+#include "judge/blame.h"
+#include "judge/outcome.h"
 
 /* Races are no difference: only clients whose phase was proven count, by what became of them. */
 static void count_outcomes(const struct facts *f, const struct round_fact *r, uint32_t *counts)
 {
-	for each_conn(f, c) {
+	for_each_conn(f, c) {
 		if (round_of(f, c) != r || c->spec == NO_SPEC || !conn_armed(f, c))
 			continue;
 		counts[c->spec * (size_t)CONN_N + c->outcome]++;
@@ -38,6 +40,7 @@ void mark_deviations(struct facts *f)
 
 		memset(b, 0, n * sizeof *b);
 		count_outcomes(f, r, b);
-		r->deviates = got.kind != want.kind || got.value != want.value || memcmp(a, b, n * sizeof *a) != 0;
+		r->deviates = got.kind != want.kind || got.value != want.value ||
+			      memcmp(a, b, n * sizeof *a) != 0;
 	}
 }

@@ -33,7 +33,8 @@ static void paragraph(struct buf *out, const char *label, const char *text)
 
 void explain_print(const struct check *check, struct buf *out)
 {
-	buf_printf(out, "%s (%s): %s\n\n", check->id, check->level == MUST ? "MUST" : "SHOULD", check->title);
+	buf_printf(out, "%s (%s): %s\n\n", check->id, check->level == MUST ? "MUST" : "SHOULD",
+		check->title);
 	paragraph(out, "why", check->why);
 	paragraph(out, "proof", check->proof);
 	paragraph(out, "catches", check->modes);

@@ -3,12 +3,15 @@
 
 #include <string.h>
 
+#include "judge/blame.h"
+#include "judge/outcome.h"
+
 struct build {
 	struct facts *f;
 	struct round_fact *round;       /* of the event at hand */
 	uint32_t cap_rounds, cap_ports, cap_lines;
 	uint16_t last_spec, last_line;  /* most events are about the group of the one before */
-	uint32_t *numbers;              /* connections opened so far in this round, by group; the last is for NO_SPEC */
+	uint32_t *numbers; /* connections of this round so far, by group; the last: NO_SPEC */
 	uint16_t numbers_round;
 };
 
@@ -99,7 +102,10 @@ static void conn_begin(struct build *b, const struct event *e, uint32_t n)
 	}
 	const char *text = e->text ? e->text : "", *blank = strrchr(text, ' ');
 
-	*c = (struct conn_fact){ .opened = true, .connect = n, .phase = PHASE_N, .round = (uint16_t)(b->round - f->rounds) };
+	*c = (struct conn_fact){ .opened = true,
+		.connect = n,
+		.phase = PHASE_N,
+		.round = (uint16_t)(b->round - f->rounds) };
 	c->spec = blank ? spec_named(b, text, (size_t)(blank - text)) : NO_SPEC;
 	if (c->spec != NO_SPEC && f->sc->clients[c->spec].phase < PHASE_N)
 		c->phase = (uint8_t)f->sc->clients[c->spec].phase;
@@ -115,7 +121,6 @@ static void conn_begin(struct build *b, const struct event *e, uint32_t n)
 		b->numbers_round = c->round;
 	}
 	c->number = b->numbers[slot]++;
-	b->round->n_conns++;
 }
 
 static uint16_t line_for(struct build *b, const char *text)
@@ -129,7 +134,8 @@ static uint16_t line_for(struct build *b, const char *text)
 		if (!strcmp(f->lines[i].text, line))
 			return b->last_line = (uint16_t)i;
 	}
-	if (f->n_lines == 256)          /* nobody writes so many scenarios in one: share the last row, which proves nothing */
+	if (f->n_lines == 256) /* nobody writes so many scenarios in one: share the last row, which
+				  proves nothing */
 		return 255;
 	f->lines = grown(f->arena, f->lines, f->n_lines, &b->cap_lines, sizeof *f->lines);
 	f->lines[f->n_lines] = (struct line_fact){ .text = line };
@@ -140,8 +146,6 @@ static void conn_asked(struct build *b, struct conn_fact *c, const struct event 
 {
 	c->request = n;
 	c->asked++;
-	if (e->a >= 0 && e->a < 64)
-		c->asked_mask |= UINT64_C(1) << e->a;
 	c->line = line_for(b, e->text);
 }
 
@@ -189,7 +193,6 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_REFUSED:        set_once(&c->refused, n); break;
 	case EV_REQUEST:        conn_asked(b, c, e, n); break;
 	case EV_PARTIAL:        set_once(&c->partial, n); break;
-	case EV_SHUT_WR:        set_once(&c->shut_wr, n); break;
 	case EV_CONTINUE_100:   set_once(&c->cont100, n); break;
 	case EV_PROVEN:         set_once(&c->proven, n); break;
 	case EV_UNPROVEN:       set_once(&c->unproven, n); break;
@@ -218,7 +221,6 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_W_LAST:         c->w_last = n; break;
 	case EV_W_FIN_S:        set_once(&c->w_fin, n); break;
 	case EV_W_RST_S:        set_once(&c->w_rst, n); break;
-	case EV_W_FIN_C:        set_once(&c->w_fin_c, n); break;
 	case EV_W_ACKED:
 		if (before_signal(f, r, e))
 			c->w_acked = n;
@@ -232,8 +234,6 @@ static void signal_event(struct build *b, struct round_fact *r, uint32_t n)
 {
 	if (r->restarted)
 		return;
-	r->n_sigs++;
-	r->last_sig = n;
 	if (!r->sig)
 		r->sig = n;
 	else if (!r->sig2)
@@ -265,9 +265,6 @@ static void port_event(struct build *b, struct round_fact *r, const struct event
 	} else if (e->kind == EV_LISTENER_CLOSED) {
 		if (r->sig)
 			set_once(&p->closed, n);
-	} else if (e->kind == EV_LISTENER_OTHER) {
-		if (r->sig)
-			set_once(&p->other, n);
 	} else if (p->closed) {
 		set_once(&p->back, n);
 	}
@@ -294,13 +291,14 @@ static void round_event(struct build *b, const struct event *e, uint32_t n)
 		break;
 	case EV_LISTEN_ROW:
 	case EV_LISTENER_CLOSED:
-	case EV_LISTENER_OTHER:
 	case EV_LISTENER_BACK:  port_event(b, r, e, n); break;
 	case EV_READY:          set_once(&r->ready, n); break;
 	case EV_ARMED:          set_once(&r->armed, n); break;
 	case EV_SIGNAL:         signal_event(b, r, n); break;
-	case EV_SIGNAL_FAILED:  set_once(&r->sig_failed, n); break;
-	case EV_GATE_RELEASED:  r->released = n; break;
+	case EV_GATE_RELEASED:
+		if (!r->kill)
+			r->released = n;
+		break;
 	case EV_HARNESS_KILL:
 		if (!r->restarted)
 			set_once(&r->kill, n);
@@ -320,7 +318,8 @@ static void round_event(struct build *b, const struct event *e, uint32_t n)
 		break;
 	case EV_PROCESS:
 		/* the root is the first of its census */
-		if (!r->sig && r->launch && (e->a == fact_a(f, r->launch) || (!fact_a(f, r->launch) && r->census == n - 1)))
+		if (!r->sig && r->launch &&
+			(e->a == fact_a(f, r->launch) || (!fact_a(f, r->launch) && r->census == n - 1)))
 			r->root_before = n;
 		break;
 	case EV_SEES:

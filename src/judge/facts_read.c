@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "judge/facts.h"
+#include "judge/facts_read.h"
 
 const struct round_fact *round_at(const struct facts *f, uint32_t n)
 {
@@ -30,7 +30,8 @@ nsec_t signal_end(const struct facts *f, const struct round_fact *r)
 	return r->sig && after > t ? after : t;
 }
 
-/* The text is ours (target/census.c), with quotes escaped inside strings: a quoted key and a colon occur only as a key. */
+/* The text is ours (target/census.c), with quotes escaped inside strings: a quoted key and a colon
+ * occur only as a key. */
 static const char *value_of(const struct facts *f, uint32_t number, const char *key)
 {
 	const char *text = fact_text(f, number);

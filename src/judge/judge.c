@@ -5,8 +5,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "judge/checks.h"
-#include "judge/facts.h"
 #include "judge/say.h"
 #include "judge/story.h"
 
@@ -27,7 +25,8 @@ const struct check *check_by_id(const char *id)
 	return NULL;
 }
 
-/* The lists name scenarios too: only ids of checks count here, and a list without one lets all checks through. */
+/* The lists name scenarios too: only ids of checks count here, and a list without one lets all checks
+ * through. */
 static bool listed(char **list, const struct check *check, bool *ret_any)
 {
 	bool found = false;
@@ -47,7 +46,8 @@ static bool is_har(const struct check *check)
 	return !strncmp(check->id, "HAR-", 4);
 }
 
-/* HAR-* are asked always: they say whether the others may be believed. Filtered out they stay unless they have something to say. */
+/* HAR-* are asked always: they say whether the others may be believed. Filtered out they stay unless
+ * they have something to say. */
 static bool selected(const struct scenario *sc, char **only, char **skip, const struct check *check)
 {
 	bool any;
@@ -64,8 +64,8 @@ static void add_verdict(struct result *ret, const struct check *check, const str
 	ret->verdicts[ret->n_verdicts++] = (struct verdict){ .check = check, .finding = *finding };
 }
 
-static void judge_checks(const struct scenario *sc, const struct facts *f, char **only, char **skip, struct arena *arena,
-			 struct result *ret)
+static void judge_checks(const struct scenario *sc, const struct facts *f, char **only, char **skip,
+	struct arena *arena, struct result *ret)
 {
 	for (size_t i = 0; i < n_checks; i++) {
 		const struct check *check = checks[i];
@@ -83,14 +83,16 @@ static void judge_checks(const struct scenario *sc, const struct facts *f, char 
 			check->judge(sc, f, arena, &finding);
 		if (f->unreachable && check != &check_har_3 && finding.outcome != BROKEN) {
 			finding = (struct finding){ .level = check->level, .expected = check->title };
-			found(f, &finding, SKIP, "a phase of this scenario could not be reached: see HAR-3");
+			found(f, &finding, SKIP,
+				"a phase of this scenario could not be reached: see HAR-3");
 		}
 		if (wanted || finding.outcome == UNSURE || finding.outcome == BROKEN)
 			add_verdict(ret, check, &finding);
 	}
 }
 
-/* BROKEN witnesses make the run BROKEN whatever the checks say; else a MUST that failed; else what is not certain. */
+/* BROKEN witnesses make the run BROKEN whatever the checks say; else a MUST that failed; else what is
+ * not certain. */
 static void sum_up(const struct facts *f, struct result *ret)
 {
 	bool failed = false, broken = false, unsure = false, passed = false;
@@ -144,7 +146,8 @@ static void cite_frames(const struct facts *f, struct arena *arena, struct resul
 
 		for (unsigned k = 0; k < v->n_cites; k++)
 			if (fact_event(f, v->cites[k])->frame)
-				ret->frames[ret->n_frames++] = (struct frame_cite){ v->cites[k], fact_event(f, v->cites[k])->frame };
+				ret->frames[ret->n_frames++] = (struct frame_cite){ v->cites[k],
+					fact_event(f, v->cites[k])->frame };
 	}
 	qsort(ret->frames, ret->n_frames, sizeof *ret->frames, by_event);
 	for (size_t i = 0; i < ret->n_frames; i++)
@@ -160,14 +163,16 @@ static const char *tail_of(const struct facts *f, const struct result *ret, stru
 
 	if (ret->outcome != FAIL && ret->outcome != BROKEN && !ret->should_failed)
 		return NULL;
-	for each_event(f, EV_LOG_TAIL, n)
-		tail = tail && *tail ? arena_printf(arena, "%s%s%s", tail, tail[strlen(tail) - 1] == '\n' ? "" : "\n", fact_text(f, n)) :
-		       fact_text(f, n);
+	for_each_event(f, EV_LOG_TAIL, n)
+		tail = tail && *tail ?
+			       arena_printf(arena, "%s%s%s", tail,
+				       tail[strlen(tail) - 1] == '\n' ? "" : "\n", fact_text(f, n)) :
+			       fact_text(f, n);
 	return tail && *tail ? tail : NULL;
 }
 
-void judge_all(const struct scenario *sc, const struct events *ev, char **only, char **skip, struct arena *arena,
-	       struct result *ret)
+void judge_all(const struct scenario *sc, const struct events *ev, char **only, char **skip,
+	struct arena *arena, struct result *ret)
 {
 	struct facts *f = facts_build(sc, ev, arena);
 
@@ -175,7 +180,7 @@ void judge_all(const struct scenario *sc, const struct events *ev, char **only, 
 	ret->verdicts = arena_array(arena, struct verdict, n_checks);
 	judge_checks(sc, f, only, skip, arena, ret);
 	sum_up(f, ret);
-	for each_conn(f, c) {
+	for_each_conn(f, c) {
 		ret->connections[c->outcome]++;
 	}
 	cite_frames(f, arena, ret);

@@ -63,7 +63,8 @@ struct result {
 	enum outcome outcome;           /* the worst: FAIL of a MUST, UNSURE, BROKEN; SKIP only if nothing was judged */
 	bool should_failed;             /* a SHOULD failed (outcome stays PASS unless strict) */
 	const char *skip_reason;        /* SKIP before any run: which flag would enable it */
-	const char *broken;             /* BROKEN: what failed in the harness */
+	const char *broken;             /* BROKEN: what failed in the harness, or why the target could not be started */
+	uint32_t exit_hint;             /* 126 or 127: the target could not be started; else 0 */
 	struct verdict *verdicts;
 	size_t n_verdicts;
 	uint32_t connections[CONN_N];

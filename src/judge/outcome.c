@@ -3,7 +3,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "judge/facts.h"
+#include "judge/outcome.h"
 #include "judge/say.h"
 
 #define X(id, name) [CONN_##id] = name,
@@ -52,7 +52,8 @@ bool conn_partial(const struct facts *f, const struct conn_fact *c)
 
 enum accepted conn_accepted(const struct facts *f, const struct conn_fact *c)
 {
-	if (c->answers || c->first_byte || c->cont100 || c->gate || c->peer_inode || (c->proven && fact_b(f, c->proven) > 0))
+	if (c->answers || c->first_byte || c->cont100 || c->gate || c->peer_inode ||
+		(c->proven && fact_b(f, c->proven) > 0))
 		return ACCEPT_YES;
 	if (c->proven && (c->phase == PHASE_BACKLOG || c->phase == PHASE_CONNECTED))
 		return ACCEPT_NO;
@@ -91,15 +92,17 @@ bool conn_armed(const struct facts *f, const struct conn_fact *c)
 	return c->proven && !c->unproven && round_of(f, c)->sig && !conn_left_early(f, c);
 }
 
-/* Loops are not proven into a phase: the kernel's look at the server's end just before the signal decides. */
+/* Loops are not proven into a phase: the kernel's look at the server's end just before the signal
+ * decides. */
 static bool read_before_signal(const struct facts *f, const struct conn_fact *c)
 {
 	nsec_t sig = signal_begin(f, round_of(f, c));
 
 	return c->peer && c->request && fact_before(f, c->request, fact_t(f, c->peer)) &&
-	       fact_before(f, c->peer, sig) && fact_b(f, c->peer) == 0 && fact_a(f, c->peer) == TCP_ESTABLISHED &&
-	       event_inode(f, c->peer) &&
-	       !(c->answer && fact_before(f, c->answer, sig) && fact_t(f, c->answer) > fact_t(f, c->request));
+	       fact_before(f, c->peer, sig) && fact_b(f, c->peer) == 0 &&
+	       fact_a(f, c->peer) == TCP_ESTABLISHED && event_inode(f, c->peer) &&
+	       !(c->answer && fact_before(f, c->answer, sig) &&
+		       fact_t(f, c->answer) > fact_t(f, c->request));
 }
 
 bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
@@ -133,11 +136,12 @@ bool conn_open_at(const struct facts *f, const struct conn_fact *c, nsec_t t)
 	return true;
 }
 
-/* The kernel goes on by itself for a socket whose process is gone, while there is data to deliver: that is no ghost. */
+/* The kernel goes on by itself for a socket whose process is gone, while there is data to deliver: that
+ * is no ghost. */
 static bool server_end_alive(int64_t state)
 {
-	return state == TCP_ESTABLISHED || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSE_WAIT ||
-	       state == TCP_LAST_ACK || state == TCP_CLOSING;
+	return state == TCP_ESTABLISHED || state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 ||
+	       state == TCP_CLOSE_WAIT || state == TCP_LAST_ACK || state == TCP_CLOSING;
 }
 
 bool conn_ghost(const struct facts *f, const struct conn_fact *c)
@@ -167,8 +171,8 @@ int64_t wire_sent(const struct facts *f, const struct conn_fact *c)
 	return most;
 }
 
-/* Did the server send its whole answer, of which the client got only a part? By the head's length, or because the FIN
- * that follows the last byte was sent. */
+/* Did the server send its whole answer, of which the client got only a part? By the head's length, or
+ * because the FIN that follows the last byte was sent. */
 static bool whole_was_sent(const struct facts *f, const struct conn_fact *c)
 {
 	int64_t sent = wire_sent(f, c), acked = c->w_rst ? fact_b(f, c->w_rst) : -1;
@@ -181,7 +185,8 @@ static bool whole_was_sent(const struct facts *f, const struct conn_fact *c)
 
 	if (!head || fact_b(f, head) < 0 || acked < 0)
 		return false;
-	/* what the client acknowledged is head and body so far: the rest of the body must have been sent too */
+	/* what the client acknowledged is head and body so far: the rest of the body must have been
+	 * sent too */
 	int64_t missing = nsec_sub(fact_b(f, head), fact_b(f, c->end));
 
 	return missing > 0 && nsec_sub(sent, acked) >= missing;
@@ -192,14 +197,15 @@ static enum conn_outcome refused_outcome(const struct facts *f, const struct con
 	const struct round_fact *r = round_of(f, c);
 	nsec_t t = fact_t(f, c->refused);
 
-	if (fact_a(f, c->refused) != ECONNREFUSED)      /* ETIMEDOUT; or we had no port, no descriptor: HAR-3 */
+	if (fact_a(f, c->refused) !=
+		ECONNREFUSED) /* ETIMEDOUT; or we had no port, no descriptor: HAR-3 */
 		return CONN_HUNG;
 	if (!r->sig || t < signal_begin(f, r))
 		return CONN_REFUSED_EARLY;
 	if (f->sc->expect.readiness) {
 		bool flipped = false;
 
-		for each_event(f, EV_READINESS, n)
+		for_each_event(f, EV_READINESS, n)
 			if (fact_event(f, n)->round == r->id && fact_t(f, n) >= signal_begin(f, r) &&
 			    fact_t(f, n) <= t && fact_a(f, n) != 200 && fact_a(f, n) > 0)
 				flipped = true;
@@ -220,7 +226,9 @@ static bool opened_late(const struct facts *f, const struct conn_fact *c)
 static enum conn_outcome lost_outcome(const struct facts *f, const struct conn_fact *c, enum conn_how how)
 {
 	enum accepted acc = conn_accepted(f, c);
-	bool read = conn_armed(f, c) && phase_owes(c->phase) ? true : c->phase == PHASE_LOOP && read_before_signal(f, c);
+	bool read = conn_armed(f, c) && phase_owes(c->phase) ?
+			    true :
+			    c->phase == PHASE_LOOP && read_before_signal(f, c);
 
 	if (how == HOW_RST && whole_was_sent(f, c))
 		return CONN_TAIL_LOST;
@@ -238,7 +246,8 @@ static enum conn_outcome lost_outcome(const struct facts *f, const struct conn_f
 }
 
 /* Nothing whole was asked that was not answered. */
-static enum conn_outcome settled_outcome(const struct facts *f, const struct conn_fact *c, enum conn_how how)
+static enum conn_outcome settled_outcome(
+	const struct facts *f, const struct conn_fact *c, enum conn_how how)
 {
 	if (how == HOW_CLIENT)
 		return CONN_COMPLETED;
@@ -274,8 +283,8 @@ enum conn_outcome conn_outcome_of(const struct facts *f, const struct conn_fact 
 	return lost_outcome(f, c, how);
 }
 
-static bool dissent(const struct facts *f, const char **ret_text, uint32_t cites[2], uint32_t a, uint32_t b,
-		    const struct conn_fact *c, const char *text)
+static bool dissent(const struct facts *f, const char **ret_text, uint32_t cites[2], uint32_t a,
+	uint32_t b, const struct conn_fact *c, const char *text)
 {
 	cites[0] = a;
 	cites[1] = b;
@@ -298,18 +307,27 @@ bool disagree(const struct facts *f, const struct conn_fact *c, const char **ret
 		return dissent(f, ret_text, cites, c->connected, c->w_refused, c,
 			       "the client socket is connected, but the wire shows its SYN refused");
 	if (c->answers && wire_sent(f, c) >= 0 && (uint64_t)wire_sent(f, c) < c->body)
-		return dissent(f, ret_text, cites, c->answer, c->w_last ? c->w_last : c->w_fin ? c->w_fin : c->w_rst, c,
-			       "the client socket read more bytes of whole answers than the wire shows the server sending");
+		return dissent(f, ret_text, cites, c->answer,
+			c->w_last ? c->w_last :
+			c->w_fin  ? c->w_fin :
+				    c->w_rst,
+			c,
+			"the client socket read more bytes of whole answers than the wire shows the "
+			"server sending");
 	if (c->end && !eof && fact_a(f, c->end) == ECONNRESET && !c->w_rst)
 		return dissent(f, ret_text, cites, c->end, 0, c,
-			       "the client socket saw ECONNRESET, but the complete capture has no RST of the server");
+			"the client socket saw ECONNRESET, but the complete capture has no RST of the "
+			"server");
 	if (eof && !c->w_fin)
 		return dissent(f, ret_text, cites, c->end, 0, c,
-			       "the client socket saw the end of the stream, but the complete capture has no FIN of the server");
-	if (c->w_fin && c->still && !c->end && fact_a(f, c->still) == TCP_ESTABLISHED && c->phase != PHASE_SLOW_READER &&
-	    fact_t(f, c->w_fin) < nsec_sub(fact_t(f, c->still), 10 * NSEC_PER_MSEC))
+			"the client socket saw the end of the stream, but the complete capture has no "
+			"FIN of the server");
+	if (c->w_fin && c->still && !c->end && fact_a(f, c->still) == TCP_ESTABLISHED &&
+		c->phase != PHASE_SLOW_READER &&
+		fact_t(f, c->w_fin) < nsec_sub(fact_t(f, c->still), 10 * NSEC_PER_MSEC))
 		return dissent(f, ret_text, cites, c->w_fin, c->still, c,
-			       "the wire shows the server's FIN, but the client socket was still ESTABLISHED long after it");
+			"the wire shows the server's FIN, but the client socket was still ESTABLISHED "
+			"long after it");
 	return false;
 }
 
@@ -332,8 +350,9 @@ enum conn_outcome judge_conn(const struct facts *f, int32_t conn, uint32_t *ret_
 	uint32_t end;
 
 	conn_how(f, c, &end);
-	const uint32_t proof[] = { c->connect, c->refused, c->proven, c->request ? c->request : c->partial, c->w_acked, r->sig,
-		c->head, c->answer, c->bad, end, c->w_fin, c->w_rst };
+	const uint32_t proof[] = { c->connect, c->refused, c->proven,
+		c->request ? c->request : c->partial, c->w_acked, r->sig, c->head, c->answer, c->bad,
+		end, c->w_fin, c->w_rst };
 
 	for (unsigned i = 0; i < sizeof proof / sizeof *proof; i++)
 		add_cite(ret_cites, ret_n, proof[i]);

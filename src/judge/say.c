@@ -8,7 +8,7 @@
 
 bool any_round(const struct facts *f)
 {
-	for each_round(f, r) {
+	for_each_round(f, r) {
 		return true;
 	}
 	return false;
@@ -44,6 +44,25 @@ const char *time_text(const struct facts *f, nsec_t t)
 	return arena_printf(f->arena, "%s%s", negative ? "-" : "", text);
 }
 
+const char *after_signal(const struct facts *f, const struct round_fact *r, uint32_t event)
+{
+	return time_text(f, nsec_sub(fact_t(f, event), signal_begin(f, r)));
+}
+
+const char *between(const struct facts *f, uint32_t from, uint32_t to)
+{
+	return time_text(f, nsec_sub(fact_t(f, to), fact_t(f, from)));
+}
+
+const char *suspect_of(const struct facts *f, const struct round_fact *r)
+{
+	const char *text = fact_text(f, r->autopsy);
+
+	if (!r->autopsy)
+		return "not looked at";
+	return arena_strndup(f->arena, text, strcspn(text, "\n"));
+}
+
 nsec_t end_time(const struct facts *f, const struct conn_fact *c)
 {
 	uint32_t end;
@@ -73,10 +92,12 @@ static const char *request_text(const struct facts *f, const struct conn_fact *c
 	nsec_t before = nsec_sub(sig, fact_t(f, sent));
 
 	if (c->proven && c->phase < PHASE_N)
-		return arena_printf(f->arena, "%sproven %s %s before %s", acked, phase_rows[c->phase].name,
-				    time_text(f, nsec_sub(sig, fact_t(f, c->proven))), signame);
-	return arena_printf(f->arena, "%srequest sent %s %s %s", acked, time_text(f, before < 0 ? nsec_sub(0, before) : before),
-			    before < 0 ? "after" : "before", signame);
+		return arena_printf(f->arena, "%sproven %s %s before %s", acked,
+			phase_rows[c->phase].name, time_text(f, nsec_sub(sig, fact_t(f, c->proven))),
+			signame);
+	return arena_printf(f->arena, "%srequest sent %s %s %s", acked,
+		time_text(f, before < 0 ? nsec_sub(0, before) : before),
+		before < 0 ? "after" : "before", signame);
 }
 
 static const char *ending_of_conn(const struct facts *f, const struct conn_fact *c, uint32_t *ret_frame)
@@ -115,18 +136,22 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 	if (head)
 		of = fact_b(f, head);
 	if (of > 0)
-		amount = arena_printf(f->arena, "%lld of %lld bytes of body", (long long)got, (long long)of);
+		amount = arena_printf(
+			f->arena, "%lld of %lld bytes of body", (long long)got, (long long)of);
 	else if (head && of == -1)
-		amount = arena_printf(f->arena, "%lld bytes of a chunked body without its last chunk", (long long)got);
+		amount = arena_printf(f->arena, "%lld bytes of a chunked body without its last chunk",
+			(long long)got);
 	else if (conn_partial(f, c))
-		amount = arena_printf(f->arena, "part of the answer (%lld bytes of body)", (long long)got);
+		amount = arena_printf(
+			f->arena, "part of the answer (%lld bytes of body)", (long long)got);
 	else
 		amount = "0 bytes of the answer";
 	nsec_t after = end ? nsec_sub(end_time(f, c), signal_begin(f, r)) : 0;
 	const char *at = end ? arena_printf(f->arena, ", %s after the signal", time_text(f, after)) : "";
 	const char *in = frame ? arena_printf(f->arena, " (frame %u)", frame) : "";
 
-	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s", client_name(f, c), request_text(f, c), how, amount, at, in);
+	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s", client_name(f, c),
+		request_text(f, c), how, amount, at, in);
 }
 
 void cite(struct finding *ret, uint32_t event)
@@ -165,8 +190,10 @@ void sum_begin(struct sum *t, const struct facts *f, struct finding *ret)
 	*t = (struct sum){ .f = f, .ret = ret };
 }
 
-bool sum_bad(struct sum *t, enum level level, const char *whose, const char *text)
+bool sum_bad(struct sum *t, enum level level, const char *whose, const char *fmt, ...)
 {
+	va_list ap;
+
 	bool tell = !t->bad || (level == MUST && !t->must);
 
 	t->bad++;
@@ -175,18 +202,24 @@ bool sum_bad(struct sum *t, enum level level, const char *whose, const char *tex
 	t->must = level == MUST;
 	t->ret->level = level;
 	t->ret->whose = whose;
-	t->ret->actual = text;
+	va_start(ap, fmt);
+	t->ret->actual = arena_vprintf(t->f->arena, fmt, ap);
+	va_end(ap);
 	t->ret->n_cites = 0;
 	return true;
 }
 
-void sum_unsure(struct sum *t, uint32_t event, const char *text)
+void sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
 {
-	if (!t->unsure++) {
-		t->unsure_text = text;
-		if (!t->bad)
-			cite(t->ret, event);
-	}
+	va_list ap;
+
+	if (t->unsure++)
+		return;
+	va_start(ap, fmt);
+	t->unsure_text = arena_vprintf(t->f->arena, fmt, ap);
+	va_end(ap);
+	if (!t->bad)
+		cite(t->ret, event);
 }
 
 void sum_see(struct sum *t, const char *id)
@@ -203,17 +236,22 @@ void sum_end(struct sum *t, const char *what)
 
 	if (t->bad) {
 		if (t->bad > 1)
-			found(f, t->ret, FAIL, "%s; the same on %u of %u connections", t->ret->actual, t->bad, all);
+			found(f, t->ret, FAIL, "%s; the same on %u of %u connections", t->ret->actual,
+				t->bad, all);
 		else
 			t->ret->outcome = FAIL;
 	} else if (t->unsure) {
 		found(f, t->ret, UNSURE, "%s%s", t->unsure_text,
-		      t->unsure > 1 ? arena_printf(f->arena, "; the same on %u of %u", t->unsure, all) : "");
+			t->unsure > 1 ?
+				arena_printf(f->arena, "; the same on %u of %u", t->unsure, all) :
+				"");
 	} else if (t->good || t->contract) {
 		const char *also = "";
 
 		if (t->contract)
-			also = arena_printf(f->arena, "; %u lost after the second signal, by the contract of its policy", t->contract);
+			also = arena_printf(f->arena,
+				"; %u lost after the second signal, by the contract of its policy",
+				t->contract);
 		if (t->elsewhere)
 			also = arena_printf(f->arena, "%s; %u charged to %s", also, t->elsewhere, t->see);
 		found(f, t->ret, PASS, "%u of %u %s%s", t->good, all, what, also);

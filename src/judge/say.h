@@ -1,7 +1,8 @@
 /* Saying what was found: sentences with numbers, and the events that prove them. */
 #pragma once
+#include "judge/blame.h"
 #include "judge/checks.h"
-#include "judge/facts.h"
+#include "judge/outcome.h"
 
 /* "client slow#3", in the arena. */
 const char *client_name(const struct facts *f, const struct conn_fact *c);
@@ -9,8 +10,13 @@ const char *client_name(const struct facts *f, const struct conn_fact *c);
 const char *first_signal(const struct facts *f, const struct round_fact *r);
 /* "1.2ms" in the arena; "-" before a negative time. */
 const char *time_text(const struct facts *f, nsec_t t);
-/* How a request that was read came to nothing: "client slow#0: request ACKed 12ms before SIGTERM, then FIN after 0 of
- * 64 bytes of body, 1.2ms after the signal (frame 19)". */
+/* From the first signal of the round to the event, from event to event. */
+const char *after_signal(const struct facts *f, const struct round_fact *r, uint32_t event);
+const char *between(const struct facts *f, uint32_t from, uint32_t to);
+/* What the autopsy of a process that outlived its grace names first. */
+const char *suspect_of(const struct facts *f, const struct round_fact *r);
+/* How a request that was read came to nothing: "client slow#0: request ACKed 12ms before SIGTERM, then
+ * FIN after 0 of 64 bytes of body, 1.2ms after the signal (frame 19)". */
 const char *loss_text(const struct facts *f, const struct conn_fact *c);
 /* When the server ended it: the wire's time if the wire saw it. */
 nsec_t end_time(const struct facts *f, const struct conn_fact *c);
@@ -24,12 +30,15 @@ void found(const struct facts *f, struct finding *ret, enum outcome outcome, con
 #define PHASES(phase) (1u << PHASE_##phase)
 
 /* Rounds that were signalled and are judged. */
-#define each_round(f, r) \
-	(const struct round_fact *r = (f)->rounds; r < (f)->rounds + (f)->n_rounds; r++) if (!round_judged(f, r)) {} else
+#define for_each_round(f, r)                                                                           \
+	for (const struct round_fact *r = (f)->rounds; r < (f)->rounds + (f)->n_rounds; r++)           \
+		if (!round_judged(f, r)) {                                                             \
+		} else
 /* Connections of the scenario's clients in such rounds. */
-#define each_judged(f, c) \
-	(const struct conn_fact *c = (f)->conns; c < (f)->conns + (f)->n_conns; c++) \
-		if (!c->opened || c->spec == NO_SPEC || !round_judged(f, round_of(f, c))) {} else
+#define for_each_judged(f, c)                                                                          \
+	for (const struct conn_fact *c = (f)->conns; c < (f)->conns + (f)->n_conns; c++)               \
+		if (!c->opened || c->spec == NO_SPEC || !round_judged(f, round_of(f, c))) {            \
+		} else
 
 bool any_round(const struct facts *f);
 /* Does the scenario have clients in one of these phases (bits PHASES(...))? */
@@ -49,9 +58,11 @@ struct sum {
 };
 
 void sum_begin(struct sum *t, const struct facts *f, struct finding *ret);
-/* A violation, as text; true if it is the one that will be told (cite it then). */
-bool sum_bad(struct sum *t, enum level level, const char *whose, const char *text);
-void sum_unsure(struct sum *t, uint32_t event, const char *text);
+/* A violation; true if it is the one that will be told (cite it then). */
+bool sum_bad(struct sum *t, enum level level, const char *whose, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
+void sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 /* Another check answers for it. */
 void sum_see(struct sum *t, const char *id);
 /* what: plural, "requests in flight completed". */

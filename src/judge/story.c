@@ -92,10 +92,12 @@ static bool spoken(struct buf *out, const struct facts *f, const struct event *e
 		buf_printf(out, "process %lld exits with %lld", (long long)e->a, (long long)e->b);
 		return true;
 	case EV_KILLED:
-		buf_printf(out, "process %lld is killed by %s", (long long)e->a, signal_name((int)(e->b & 0xFF)));
+		buf_printf(out, "process %lld is killed by %s", (long long)e->a,
+			signal_name((int)(e->b & 0xFF)));
 		return true;
 	case EV_HARNESS_KILL:
-		buf_printf(out, "the harness sends %s to %lld:", signal_name((int)(e->b & 0xFF)), (long long)e->a);
+		buf_printf(out, "the harness sends %s to %lld:", signal_name((int)(e->b & 0xFF)),
+			(long long)e->a);
 		return true;
 	case EV_LISTENER_CLOSED:
 		buf_printf(out, "listener of port %lld is gone", (long long)e->a);
@@ -111,20 +113,23 @@ static bool spoken(struct buf *out, const struct facts *f, const struct event *e
 			   e->a >= 0 && e->a < PHASE_N ? phase_rows[e->a].name : "in its phase");
 		return true;
 	case EV_EOF_SEEN:
-		buf_printf(out, "%s reads EOF after %lld answers and %lld bytes", whom_of(f, e), (long long)e->a, (long long)e->b);
+		buf_printf(out, "%s reads EOF after %lld answers and %lld bytes", whom_of(f, e),
+			(long long)e->a, (long long)e->b);
 		return true;
 	case EV_RESET_SEEN:
-		buf_printf(out, "%s reads %s after %lld bytes", whom_of(f, e), errno_name((int)(e->a & 0xFFFF)), (long long)e->b);
+		buf_printf(out, "%s reads %s after %lld bytes", whom_of(f, e),
+			errno_name((int)(e->a & 0xFFFF)), (long long)e->b);
 		return true;
 	case EV_STILL_OPEN:
-		buf_printf(out, "%s is still open: %s here, %s there", whom_of(f, e), tcp_state_name((int)(e->a & 0xFF)),
-			   tcp_state_name((int)(e->b & 0xFF)));
+		buf_printf(out, "%s is still open: %s here, %s there", whom_of(f, e),
+			tcp_state_name((int)(e->a & 0xFF)), tcp_state_name((int)(e->b & 0xFF)));
 		return true;
 	case EV_W_FIN_S:
 		buf_printf(out, "wire: FIN to %s after %lld bytes", whom_of(f, e), (long long)e->a);
 		return true;
 	case EV_W_RST_S:
-		buf_printf(out, "wire: RST to %s, %lld bytes sent, %lld acknowledged", whom_of(f, e), (long long)e->a, (long long)e->b);
+		buf_printf(out, "wire: RST to %s, %lld bytes sent, %lld acknowledged", whom_of(f, e),
+			(long long)e->a, (long long)e->b);
 		return true;
 	case EV_W_ACKED:
 		buf_printf(out, "wire: %lld bytes of %s acknowledged", (long long)e->a, whom_of(f, e));
@@ -144,13 +149,14 @@ static void print_line(struct buf *out, const struct facts *f, const struct line
 	if (!spoken(out, f, e))
 		plain(out, f, e);
 	if (n && e->kind != EV_CONNECT && e->kind != EV_STILL_OPEN && e->kind != EV_PROCESS)
-		buf_printf(out, " %.*s%s", (int)(n > TEXT_SHOWN ? TEXT_SHOWN : n), text, n > TEXT_SHOWN ? "..." : "");
+		buf_printf(out, " %.*s%s", (int)(n > TEXT_SHOWN ? TEXT_SHOWN : n), text,
+			n > TEXT_SHOWN ? "..." : "");
 	if (e->frame)
 		buf_printf(out, "  [frame %u]", e->frame);
 	buf_addc(out, '\n');
 }
 
-/* What everyone asks first: when was it armed and signalled, when did the listener go, when the process. */
+/* What everyone asks first: when was it signalled, when did the listener go, when the process. */
 static void tell_frame(struct story *s, const struct round_fact *r)
 {
 	const struct facts *f = s->f;

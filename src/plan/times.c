@@ -123,7 +123,7 @@ void plan_times(struct builder *b)
 	if (!e->within)
 		e->within = b->st->grace ? b->st->grace : 10 * NSEC_PER_SEC;
 	if (!e->listener_within)
-		e->listener_within = NSEC_PER_SEC;
+		e->listener_within = 2 * NSEC_PER_SEC;
 	if (!e->has_second) {
 		e->second = b->st->second;
 		e->has_second = true;

@@ -167,6 +167,15 @@ static void sentence_held(struct buf *out, const struct result *all, size_t n, b
 			       " Warnings (SHOULD, only --strict fails for them): ");
 }
 
+/* Whose trouble: ours, unless the target could not even be started. */
+static const char *broken_words(const struct result *all, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (all[i].outcome == BROKEN && !all[i].exit_hint)
+			return "No check failed, but drainspec itself was BROKEN, so nothing is proven in: ";
+	return "Nothing was proven: the target could not be started in: ";
+}
+
 void words_verdict(struct buf *out, const struct report_env *env, const struct result *all, size_t n,
 		   bool interrupted)
 {
@@ -181,8 +190,7 @@ void words_verdict(struct buf *out, const struct report_env *env, const struct r
 		sentence_failed(out, all, n, strict, s[KIND_FAIL]);
 	if (s[KIND_BROKEN])
 		sentence_other(out, all, n, strict, KIND_BROKEN, s[KIND_FAIL] ?
-			       " drainspec itself was BROKEN in: " :
-			       "No check failed, but drainspec itself was BROKEN, so nothing is proven in: ");
+			       " Not judged (BROKEN): " : broken_words(all, n));
 	if (s[KIND_FAIL] || s[KIND_BROKEN])
 		return;
 	if (s[KIND_UNSURE])

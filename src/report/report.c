@@ -33,6 +33,7 @@ struct report {
 	struct live live;
 	struct buf out;         /* a replaced file: all of it; else what is not yet written */
 	nsec_t next;            /* when a rewrite is due */
+	bool behind;            /* a result is not in the file yet */
 	bool told;              /* the caller knows that writing fails */
 };
 
@@ -218,9 +219,22 @@ int report_open(const struct format_request *rq, const struct report_env *env, s
 	return rc;
 }
 
+/* What was left for later because the last rewrite was too fresh: asked for while nothing new comes. */
+int report_catch_up(struct report *r, const struct result *all, size_t n, struct err *reterr)
+{
+	if (!r->behind || clock_now() < r->next)
+		return 0;
+	r->behind = false;
+	if (!r->rep->stream)
+		render(r, all, n, false);
+	return once(r, flush(r, reterr));
+}
+
 int report_add(struct report *r, const struct result *all, size_t n, struct err *reterr)
 {
 	bool due = clock_now() >= r->next;
+
+	r->behind = r->sink.whole && !due;
 
 	if (r->rep->stream) {
 		r->rep->one(&r->env, all, n, &r->out);

@@ -53,6 +53,8 @@ bool report_on_stdout(const struct format_request *rq, size_t n);
 struct report;
 int report_open(const struct format_request *rq, const struct report_env *env, struct report **ret, struct err *reterr);
 int report_add(struct report *r, const struct result *all, size_t n, struct err *reterr);   /* all[n - 1] is the new one */
+/* Call now and then while nothing new comes: writes what report_add() left for later. */
+int report_catch_up(struct report *r, const struct result *all, size_t n, struct err *reterr);
 /* Frees r in any case. */
 int report_close(struct report *r, const struct result *all, size_t n, bool interrupted, struct err *reterr);
 /* Draw the live status line: this scenario runs now (NULL: unknown). Nothing happens unless env->live and r is text on stdout. */

@@ -10,8 +10,18 @@ int report_exit_status(const struct result *all, size_t n, bool strict)
 	 * and who retries a 3 as "the harness's day" must not retry a proven fault away. */
 	if (t.scenarios[KIND_FAIL])
 		return 1;
-	if (t.scenarios[KIND_BROKEN])
-		return 3;
+	if (t.scenarios[KIND_BROKEN]) {
+		uint32_t hint = 0;
+
+		/* a target that could not be started is its own answer; a failure of ours beside it is worth more */
+		for (size_t i = 0; i < n; i++) {
+			if (all[i].outcome == BROKEN && !all[i].exit_hint)
+				return 3;
+			if (all[i].outcome == BROKEN)
+				hint = all[i].exit_hint;
+		}
+		return hint ? (int)hint : 3;
+	}
 	if (t.scenarios[KIND_UNSURE])
 		return 2;
 	if (t.scenarios[KIND_PASS] || t.scenarios[KIND_WARN])

@@ -126,7 +126,8 @@ static void block_head(const struct pen *pen, enum kind kind, const struct resul
 	buf_addc(pen->out, ' ');
 	if (v)
 		buf_printf(&line, "%s (%s) ", v->check->id, level_name(v->finding.level));
-	buf_printf(&line, "%s: %s", or_empty(r->name), v ? or_empty(v->check->title) : "drainspec could not judge it");
+	buf_printf(&line, "%s: %s", or_empty(r->name), v ? or_empty(v->check->title) :
+		   r->exit_hint ? "the target could not be started" : "drainspec could not judge it");
 	pen_hue(pen, HUE_BOLD);
 	pen_wrap(pen, line.p, (unsigned)strlen(kind_names[kind]) + 3, 4);
 	pen_hue(pen, HUE_PLAIN);
@@ -248,9 +249,10 @@ static void block_verdict(const struct pen *pen, const struct report_env *env, c
 static void block_broken(const struct pen *pen, const struct result *r)
 {
 	block_head(pen, KIND_BROKEN, r, NULL);
-	pen_field(pen, "fault", words_fault("harness"));
+	pen_field(pen, "fault", r->exit_hint ? "the target or its command line" : words_fault("harness"));
 	pen_field(pen, "actual", r->broken ? r->broken : "the scenario ended without a verdict");
-	pen_field(pen, "what to do", "run it again; if it happens again, report it with the evidence folder");
+	pen_field(pen, "what to do", r->exit_hint ? "start it by hand with the same command line; its output is in the evidence folder" :
+		  "run it again; if it happens again, report it with the evidence folder");
 	block_evidence(pen, r, NULL);
 }
 

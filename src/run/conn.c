@@ -71,6 +71,12 @@ struct conn *conn_by_port(struct run *r, uint16_t src_port)
 	return NULL;
 }
 
+/* Has it said what it had to say? Where nobody told us how an answer ends (raw without `answer`), anything is an answer. */
+bool conn_heard(const struct conn *c)
+{
+	return c->answered || (c->read_any && !c->client->proto->pipelines && !c->client->rq.answer);
+}
+
 int conn_tcp_state(const struct conn *c)
 {
 	struct tcp_info ti;
@@ -150,6 +156,9 @@ static void conn_flush(struct run *r, struct conn *c)
 
 			free(c->unsent);
 			c->unsent = NULL;
+			/* send() has taken the socket's error with it: the read that follows shows the data, then a bare 0 */
+			if (errnum == ECONNRESET)
+				c->was_reset = true;
 			if (!c->reading)
 				conn_failed(r, c, errnum);
 			return;
@@ -345,6 +354,10 @@ static void conn_read(struct run *r, struct conn *c)
 			return;
 		if (n < 0) {
 			conn_failed(r, c, errno);
+			return;
+		}
+		if (n == 0 && c->was_reset) {
+			conn_failed(r, c, ECONNRESET);
 			return;
 		}
 		if (n == 0) {

@@ -45,7 +45,7 @@ struct conn {
 	uint8_t state;
 	uint16_t asked, answered;               /* requests handed over, answers complete */
 	bool unproven, reading, eof, owed, answering, withheld, first_byte, head_seen;
-	bool gate_hit, bad, connected, continued, read_any, looped, paused;
+	bool gate_hit, bad, connected, continued, read_any, looped, paused, was_reset;
 	struct answer an;
 	_Alignas(8) char st[];                  /* proto->state_size */
 };
@@ -179,6 +179,7 @@ struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_numbe
 struct conn *conn_by_port(struct run *r, uint16_t src_port);
 void conn_settle(struct run *r, struct conn *c);                /* its answer came or is lost */
 int conn_tcp_state(const struct conn *c);
+bool conn_heard(const struct conn *c);
 
 /* phase.c */
 int clients_prepare(struct run *r);
@@ -206,6 +207,7 @@ void target_stop_continue(struct run *r, bool stop);
 unsigned target_tree(struct run *r, struct proc *v, unsigned max, bool fds);
 void target_census(struct run *r, const char *name, bool fds);
 bool target_thread_runs(pid_t pid);
+void root_settle(struct run *r);                                /* until it sleeps, and does not just block the signal */
 void target_settle(struct run *r);                              /* until no thread runs and the counts stand still */
 int ports_choose(struct run *r);
 void ports_release(struct run *r);

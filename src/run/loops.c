@@ -10,7 +10,7 @@ static bool batch_done(struct run *r)
 	for (uint32_t i = r->leak_from; i < r->n_conns; i++) {
 		struct conn *c = r->conns[i];
 
-		if (c->state != CONN_OVER && c->answered)
+		if (c->state != CONN_OVER && conn_heard(c))
 			conn_close(r, c, "one request each");
 		if (c->state != CONN_OVER)
 			return !r->alive;
@@ -52,7 +52,15 @@ int leak_batches(struct run *r)
 			if (c->state == CONN_PARKED)
 				c->state = CONN_FREE;
 		}
-		pump(r, batch_done, clock_now() + r->sc->arm_within);
+		if (!pump(r, batch_done, clock_now() + r->sc->arm_within)) {
+			for (uint32_t i = r->leak_from; i < r->n_conns; i++)
+				conn_close(r, r->conns[i], "no answer");
+			events_add(r->ev, EV_NOTE, -1, 0, 0, "requests of a batch got no answer: leaks cannot be counted");
+			return 0;
+		}
+		for (uint32_t i = r->leak_from; i < r->n_conns; i++)
+			if (r->conns[i]->state != CONN_OVER)    /* no leak of the server's if it is we who keep them */
+				conn_close(r, r->conns[i], "no answer came");
 		pump(r, server_ends_gone, clock_now() + 2 * NSEC_PER_SEC);
 		target_settle(r);
 		target_census(r, "batch", true);

@@ -264,7 +264,7 @@ static bool warm_done(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return c->answered || c->state == CONN_OVER || !r->alive;
+	return conn_heard(c) || c->state == CONN_OVER || !r->alive;
 }
 
 /* One quick request before anything else: "from the first answered request" on, the server owes a clean stop. */

@@ -1,14 +1,13 @@
 /* Ports for targets. In a namespace of our own a counter is enough: nobody else binds there. On the host the port is taken
- * from below the ephemeral range, so that no outgoing connection can get it, and held against other drainspec processes by a lock
- * file for the scenario's life (a bound socket would hold it against the target as well). */
+ * from below the ephemeral range, so that no outgoing connection can get it, and held against other drainspec processes by the name
+ * of an abstract socket for the scenario's life (a socket bound to the port itself would hold it against the target as well). */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "run/engine.h"
@@ -37,22 +36,22 @@ static bool port_free(unsigned number)
 	return ok;
 }
 
+/* The name of an abstract socket belongs to the network namespace, as the port does: one holder among all users of the host, no file
+ * left behind, and the kernel lets go of it with the process. */
 static bool port_lock(struct world *w, unsigned number)
 {
-	char path[128];
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+	int n = snprintf(un.sun_path + 1, sizeof un.sun_path - 1, "drainspec-port-%u", number);
+	int fd;
 
 	if (w->got & ISO_NET)
 		return true;
-	snprintf(path, sizeof path, "/tmp/drainspec-ports-%u", geteuid());
-	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return true;            /* no place for locks: chance has to do, and the owner check catches a clash */
-	snprintf(path, sizeof path, "/tmp/drainspec-ports-%u/%u", geteuid(), number);
-	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-
-	if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&un,
+			   (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n)) < 0) {
 		if (fd >= 0)
 			close(fd);
-		return fd < 0;
+		return false;
 	}
 	for (unsigned i = 0; i < MAX_PORTS; i++)
 		if (w->port_locks[i] < 0) {
@@ -60,7 +59,7 @@ static bool port_lock(struct world *w, unsigned number)
 			return true;
 		}
 	close(fd);
-	return true;
+	return false;
 }
 
 void ports_release(struct run *r)
@@ -96,7 +95,8 @@ static int choose(struct run *r, struct port *p)
 	}
 	for (unsigned tries = 0; tries < LAST_PORT - FIRST_PORT; tries++) {
 		if (w->next_port < FIRST_PORT || w->next_port > LAST_PORT)
-			w->next_port = FIRST_PORT;
+			w->next_port = w->next_port || w->got & ISO_NET ? FIRST_PORT :
+				       FIRST_PORT + (unsigned)getpid() * 97 % (LAST_PORT - FIRST_PORT);
 		unsigned number = w->next_port++;
 
 		if (port_lock(w, number) && port_free(number)) {

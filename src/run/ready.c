@@ -1,6 +1,7 @@
 /* Readiness by event: the LISTEN socket is there and is the target's own; HTTP, log and notification come on top. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -174,24 +175,64 @@ static bool never(struct run *r)
 	return !r->alive;
 }
 
-static int not_ready(struct run *r, const char *awaited)
-{
-	uint64_t bytes;
-	char what[64] = "";
-	const char *tail = log_last_lines(r, &r->logs[1], 12, &bytes);
-	const struct event *last = NULL;
+struct elsewhere {
+	struct run *r;
+	struct buf text;
+};
 
-	if (!*tail)
-		tail = log_last_lines(r, &r->logs[0], 12, &bytes);
+/* A LISTEN socket of the target on a port that nobody asked for: the commonest reason of "never ready". */
+static bool note_other_port(const struct diag_row *row, void *arg)
+{
+	struct elsewhere *e = arg;
+	struct proc v[MAX_TREE];
+	pid_t pids[MAX_TREE];
+	struct holder h[1];
+	unsigned n = target_tree(e->r, v, MAX_TREE, false);
+
+	for (unsigned i = 0; i < e->r->n_ports; i++)
+		if (e->r->ports[i].number == row->sport)
+			return true;
+	for (unsigned i = 0; i < n; i++)
+		pids[i] = v[i].pid;
+	if (row->sport != e->r->gate_port && census_socket_holders(pids, n, row->inode, h, 1) > 0 && e->text.n < 100)
+		buf_printf(&e->text, "%s%u", e->text.n ? ", " : "", row->sport);
+	return true;
+}
+
+static void how_it_ended(struct run *r, const char *awaited, struct buf *what)
+{
+	const struct event *last = NULL;
+	struct proc v[8];
+
 	for (size_t i = r->ev->n; i-- > 0 && !last;)
 		if (r->ev->v[i].kind == EV_EXIT || r->ev->v[i].kind == EV_KILLED)
 			last = &r->ev->v[i];
-	if (r->alive)
-		snprintf(what, sizeof what, "not ready within its time (%s)", awaited);
-	else if (last && last->kind == EV_EXIT)
-		snprintf(what, sizeof what, "exited with status %d before it was ready", (int)last->b);
-	else if (last)
-		snprintf(what, sizeof what, "was killed by %s before it was ready", signal_name((int)last->b));
+	if (r->alive) {
+		struct elsewhere e = {.r = r};
+
+		buf_printf(what, "was not ready within its time: awaited was %s", awaited);
+		diag_dump(r->world->diag, 1u << TCP_LISTEN, 0, note_other_port, &e);
+		if (e.text.n && r->n_ports)
+			buf_printf(what, ". It listens on port %s instead of %u: put ${PORT} into its command, or give --port",
+				   e.text.p, r->ports[0].number);
+		buf_free(&e.text);
+	} else if (last && last->kind == EV_EXIT) {
+		buf_printf(what, "exited with status %d before it was ready", (int)last->b);
+		if (!last->b && target_tree(r, v, 8, false))
+			buf_adds(what, ", but processes of it live on: it daemonised; run it in the foreground");
+	} else if (last) {
+		buf_printf(what, "was killed by %s before it was ready", signal_name((int)last->b));
+	}
+}
+
+static int not_ready(struct run *r, const char *awaited)
+{
+	uint64_t bytes;
+	struct buf what = {0};
+	const char *tail = log_last_lines(r, &r->logs[1], 12, &bytes);
+
+	if (!*tail)
+		tail = log_last_lines(r, &r->logs[0], 12, &bytes);
 	if (*tail)
 		events_add(r->ev, EV_LOG_TAIL, -1, 2, (int64_t)bytes, tail);
 	for (size_t i = 0; i < r->ev->n; i++)
@@ -199,8 +240,11 @@ static int not_ready(struct run *r, const char *awaited)
 			return err_set(r->err, ERR_TARGET, 0, "port %d is answered by a process that is not the "
 				       "target's; `drainspec port %d` says whose", (int)r->ev->v[i].a,
 				       (int)r->ev->v[i].a);
-	return err_set(r->err, ERR_TARGET, 0, "the target %s%s%s", what, *tail ? "; its last lines:\n" :
-		       ", and it said nothing", tail);
+	how_it_ended(r, awaited, &what);
+	err_set(r->err, ERR_TARGET, 0, "the target %s%s%s", what.p ? what.p : "ended", *tail ? "; its last lines:\n" :
+		", and it said nothing", tail);
+	buf_free(&what);
+	return -1;
 }
 
 static bool (*ready_cond(const struct run *r))(struct run *)
@@ -223,7 +267,7 @@ static bool (*ready_cond(const struct run *r))(struct run *)
 int target_await_ready(struct run *r)
 {
 	static const char *const awaited[] = {
-		[READY_LISTENING] = "a LISTEN socket of its own on its port", [READY_HTTP] = "200 from its path",
+		[READY_LISTENING] = "a LISTEN socket on its port", [READY_HTTP] = "200 from its path",
 		[READY_LOG] = "a line of its log", [READY_NOTIFY] = "READY=1 on NOTIFY_SOCKET", [READY_STARTED] = "exec",
 	};
 	enum ready_by by = r->sc->target.ready;

@@ -10,7 +10,7 @@ static bool asked(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return c->answered || c->state == CONN_OVER || !r->alive;
+	return conn_heard(c) || c->state == CONN_OVER || !r->alive;
 }
 
 static void forget_old_target(struct run *r)
@@ -72,7 +72,7 @@ void restart(struct run *r)
 	if (c->state == CONN_PARKED)
 		c->state = CONN_FREE;
 	pump(r, asked, clock_now() + r->sc->expect.within);
-	events_addf(r->ev, EV_RESTART, -1, c->answered > 0, c->an.status, "%s", c->answered ? "ready again and it answers" :
+	events_addf(r->ev, EV_RESTART, -1, conn_heard(c), c->an.status, "%s", conn_heard(c) ? "ready again and it answers" :
 		    "ready again, but its first request got no answer");
 	conn_close(r, c, "the restart is proven");
 }

@@ -23,6 +23,7 @@ struct world {
 	struct watch sig_watch;
 	int interrupted;        /* signal number that told the worker to stop, 0: none */
 	char tmp[256];          /* TMPDIR of the targets, made by world_open, removed by world_close */
+	int tmp_fd;             /* holds the lock on tmp: see sweep_stale() */
 	struct timespec tmp_changed, shm_changed;       /* their mtime when they were last looked through */
 	unsigned next_port;
 	unsigned nofile;        /* soft RLIMIT_NOFILE as we found it: the targets get that one */

@@ -106,7 +106,8 @@ void root_settle(struct run *r)
 		bool blocked = p.sigblk & bit && !(p.sigcgt & bit);
 
 		asleep = p.state == 'R' || p.state == 'D' ? 0 : asleep + 1;
-		if (asleep > blocked || clock_now() > began + (blocked ? 500 : 50) * NSEC_PER_MSEC)
+		/* starting, it sleeps now and then; for good it does with a signalfd, or in sigwait() */
+		if (asleep > (blocked ? 25 : 0) || clock_now() > began + (blocked ? 500 : 50) * NSEC_PER_MSEC)
 			return;
 		pump(r, nothing, clock_now() + 200 * NSEC_PER_USEC);
 	}

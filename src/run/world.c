@@ -1,11 +1,15 @@
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "run/engine.h"
@@ -46,14 +50,54 @@ uint64_t run_needs_clients(const struct plan *plan)
 	return n;
 }
 
+/* A worker that was SIGKILLed leaves its folder behind. Who lives holds a lock on his, so what can be locked is nobody's. */
+static void sweep_stale(const char *base)
+{
+	char path[300];
+	DIR *d = opendir(base);
+
+	for (struct dirent *e; d && (e = readdir(d));) {
+		if (strncmp(e->d_name, "drainspec-", 10) || strlen(e->d_name) != 16)
+			continue;
+		snprintf(path, sizeof path, "%.250s/%.40s", base, e->d_name);
+		int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		struct stat st;
+
+		if (fd >= 0 && fstat(fd, &st) == 0 && st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+			remove_tree(path);
+		if (fd >= 0)
+			close(fd);
+	}
+	if (d)
+		closedir(d);
+}
+
+/* TMPDIR of the targets. Another worker's sweep may come between making and locking: then it is made again. */
+static int own_folder(struct world *w, const char *base)
+{
+	for (int i = 0; i < 20; i++) {
+		snprintf(w->tmp, sizeof w->tmp, "%.200s/drainspec-XXXXXX", base);
+		if (!mkdtemp(w->tmp))
+			return -1;
+		w->tmp_fd = open(w->tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (w->tmp_fd >= 0 && flock(w->tmp_fd, LOCK_EX | LOCK_NB) == 0 && access(w->tmp, F_OK) == 0)
+			return 0;
+		if (w->tmp_fd >= 0)
+			close(w->tmp_fd);
+		w->tmp_fd = -1;
+	}
+	return -1;
+}
+
 int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring_bytes, struct err *reterr)
 {
 	struct err why = {0};
 	const char *tmp = getenv("TMPDIR");
+	const char *base = tmp && *tmp && strlen(tmp) < 200 ? tmp : "/tmp";
 	struct rlimit lim;
 	sigset_t set;
 
-	*w = (struct world){.got = got, .sigfd = -1, .counter_fds = {-1, -1}};
+	*w = (struct world){.got = got, .sigfd = -1, .counter_fds = {-1, -1}, .tmp_fd = -1};
 	for (size_t i = 0; i < sizeof w->port_locks / sizeof *w->port_locks; i++)
 		w->port_locks[i] = -1;
 	snprintf(w->iso_why, sizeof w->iso_why, "%s", iso_why);
@@ -80,9 +124,9 @@ int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring
 	if (w->sigfd < 0 || loop_add(&w->loop, &w->sig_watch, EPOLLIN) < 0)
 		return err_set(reterr, ERR_HARNESS, errno, "cannot watch signals");
 	w->buf = malloc(RUN_BUF);
-	snprintf(w->tmp, sizeof w->tmp, "%s/drainspec-XXXXXX", tmp && *tmp && strlen(tmp) < 200 ? tmp : "/tmp");
-	if (!mkdtemp(w->tmp))
-		return err_set(reterr, ERR_HARNESS, errno, "cannot make a folder %s", w->tmp);
+	sweep_stale(base);
+	if (own_folder(w, base) < 0)
+		return err_set(reterr, ERR_HARNESS, errno, "cannot make a folder in %s", base);
 	if (capture_open(&w->cap, ring_bytes, &why) < 0) {
 		w->cap = NULL;
 		err_text(&why, w->cap_why, sizeof w->cap_why);
@@ -94,6 +138,8 @@ void world_close(struct world *w)
 {
 	if (w->tmp[0])
 		remove_tree(w->tmp);
+	if (w->tmp_fd >= 0)
+		close(w->tmp_fd);
 	if (w->cap)
 		capture_close(w->cap);
 	free(w->buf);

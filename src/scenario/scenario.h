@@ -125,7 +125,7 @@ struct expect_spec {
 	struct exit_allowed *exits;
 	size_t n_exits;         /* 0: clean */
 	nsec_t within;          /* the grace; 0: settings, then 10 s */
-	nsec_t listener_within; /* LSN-1's T; 0: 1 s */
+	nsec_t listener_within; /* LSN-1's T; 0: 2 s */
 	enum second_policy second;
 	bool has_second;
 	const char *log;        /* EXI-4: a line that must appear */

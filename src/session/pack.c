@@ -92,6 +92,7 @@ void result_pack(const struct result *r, struct buf *out)
 	put8(out, r->should_failed);
 	put_string(out, r->skip_reason);
 	put_string(out, r->broken);
+	put32(out, r->exit_hint);
 	put32(out, (uint32_t)r->n_verdicts);
 	for (size_t i = 0; i < r->n_verdicts; i++)
 		put_verdict(out, &r->verdicts[i]);
@@ -256,6 +257,7 @@ static void get_result(struct reader *in, struct arena *arena, struct result *r)
 	r->should_failed = get_below(in, 2);
 	r->skip_reason = get_string(in);
 	r->broken = get_string(in);
+	r->exit_hint = get32(in);
 	get_verdicts(in, arena, r);
 	for (int i = 0; i < CONN_N; i++)
 		r->connections[i] = get32(in);

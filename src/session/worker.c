@@ -57,9 +57,11 @@ static void make_result(const struct session *s, const struct job *job, const st
 	res->index = job->index;
 	if (rc > 0) {
 		res->outcome = SKIP;
-		res->skip_reason = arena_strdup(arena, err->what);
+		res->skip_reason = arena_strdup(arena, err_text(err, text, sizeof text));
 	} else if (rc < 0) {
 		res->broken = arena_strdup(arena, err_text(err, text, sizeof text));
+		res->exit_hint = err->kind == ERR_TARGET_MISSING ? 127 :
+				 err->kind == ERR_TARGET_NOEXEC || err->kind == ERR_TARGET ? 126 : 0;
 		if (res->outcome != FAIL)
 			res->outcome = BROKEN;
 	}

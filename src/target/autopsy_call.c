@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,10 +299,11 @@ static int look_for_watch(pid_t pid, int fd)
 /* A thread that runs just now is on its way somewhere: where, is seen a moment later. */
 int autopsy_watches(pid_t pid, int fd)
 {
+	nsec_t deadline = clock_now() + 3 * NSEC_PER_MSEC;
 	int found = look_for_watch(pid, fd);
 
-	for (int again = 0; again < 3 && found < 0; again++) {
-		nanosleep(&(struct timespec){ .tv_nsec = NSEC_PER_MSEC }, NULL);
+	while (found < 0 && clock_now() < deadline) {
+		sched_yield();
 		found = look_for_watch(pid, fd);
 	}
 	return found;

@@ -168,14 +168,15 @@ int launch(const struct launch *spec, struct launched *ret, struct err *reterr)
 
 	ret->t_exec = clock_now();
 	arena_free(arena);
+	if (pid < 0 && spec->new_pidns)
+		return err_set(reterr, ERR_NOT_HERE, saved, "a PID namespace cannot be made here");
 	if (pid < 0)
-		return err_set(reterr, ERR_HARNESS, saved, "cannot start a process%s",
-			       spec->new_pidns ? " in a PID namespace" : "");
+		return err_set(reterr, ERR_HARNESS, saved, "cannot start a process");
 	if (c.failed) {
 		waitpid(pid, NULL, 0);
 		close(pidfd);
 		if (c.failed == ENOENT)
-			return err_set(reterr, ERR_TARGET_MISSING, c.failed,
+			return err_set(reterr, ERR_TARGET_NOEXEC, c.failed,
 				       "cannot %s (is its interpreter there?): %s", c.step, spec->argv[0]);
 		return err_set(reterr, strcmp(c.step, "execute it") ? ERR_HARNESS : ERR_TARGET_NOEXEC, c.failed,
 			       "cannot %s: %s", c.step, spec->argv[0]);

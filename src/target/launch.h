@@ -26,7 +26,7 @@ struct launched {
 	int mount_errno;        /* new_pidns: why /proc could not be mounted, 0 if it was */
 };
 
-/* 0, or -1 with ERR_TARGET_MISSING, ERR_TARGET_NOEXEC or ERR_HARNESS. The child is the leader of a new process group
+/* 0, or -1 with ERR_TARGET_MISSING, ERR_TARGET_NOEXEC, ERR_NOT_HERE (no PID namespace) or ERR_HARNESS. The child is the leader of a new process group
  * (of a new session with a tty), has default dispositions, an empty signal mask and default timer slack. */
 int launch(const struct launch *spec, struct launched *ret, struct err *reterr);
 

@@ -1,0 +1,189 @@
+/* Attribution: one symptom, one check. Cases that real servers taught. */
+#include "judge_rig.h"
+
+static void over(int us)
+{
+	ends(us);
+	judge();
+}
+
+/* gunicorn's sync worker sits in recv() on a silent client: its copy of the listener stays open, and that is no sign that
+ * it never began to stop. */
+START_TEST(blocked_by_a_silent_client)
+{
+	unsigned s = client("silent", PHASE_CONNECTED);
+
+	starts();
+	int32_t c = parked(s, NULL);
+
+	signalled();
+	still_open(MS(10004), c, 1, 1);
+	add(MS(10004), EV_AUTOPSY, -1, PID, 0, "main thread 'python3' in clock_nanosleep; no client socket open");
+	hangs("waiting for client #1 (silent, connected)\nthread 127 'python3': state S, recvfrom(fd 9 = connection "
+	      "127.0.0.1:8080 <- client #1 (silent, connected))");
+	over(MS(10010));
+	fails("PEER-1");
+	is("LSN-1", SKIP);
+	is("EXI-2", SKIP);
+	ck_assert_int_eq(g.res.outcome, PASS);
+}
+END_TEST
+
+/* The same client at a server in its event loop that ignores the signal: then the client is no excuse. */
+START_TEST(ignores_the_signal)
+{
+	unsigned s = client("silent", PHASE_CONNECTED);
+
+	starts();
+	int32_t c = parked(s, NULL);
+
+	signalled();
+	still_open(MS(10004), c, 1, 1);
+	hangs("waiting for client #1 (silent, connected)\nthread 100 'srv': state S, epoll_wait(fd 4)");
+	over(MS(10010));
+	fails("EXI-2");
+	is("PEER-1", SKIP);
+}
+END_TEST
+
+/* It closed its end of every connection and waits for nobody: the client that keeps its socket is not to blame. */
+START_TEST(waits_for_nobody)
+{
+	unsigned s = client("keeps", PHASE_IDLE);
+
+	g.clients[s].never_closes = true;
+	starts();
+	int32_t c = parked(s, "GET /");
+
+	signalled();
+	closes_listener(MS(6));
+	fin(MS(6), c, 1, 0);
+	hangs("main thread 'srv' in pause; no client socket open");
+	over(MS(10010));
+	fails("EXI-2");
+	is("PEER-2", SKIP);
+}
+END_TEST
+
+/* Asked for its stacks (SIGQUIT) a Go program exits with 2: our doing. */
+START_TEST(go_prints_its_stacks)
+{
+	unsigned s = client("stuck", PHASE_SLOW_READER);
+
+	starts();
+	int32_t c = parked(s, "GET /big");
+
+	signalled();
+	closes_listener(MS(6));
+	still_open(MS(10004), c, 1, 1);
+	add(MS(10005), EV_AUTOPSY, -1, PID, 0, "write blocked by client #1 (stuck, slow-reader): zero window");
+	add(MS(10006), EV_HARNESS_KILL, -1, PID, SIGQUIT, "the go runtime prints all its stacks");
+	exits(MS(10007), 2);
+	over(MS(10010));
+	fails("PEER-2");
+	is("EXI-1", SKIP);
+	is("EXI-2", SKIP);
+}
+END_TEST
+
+/* No handler: CON-1 says what was lost, and nothing else is charged with the same death. */
+START_TEST(default_death_is_charged_once)
+{
+	static struct step_spec read = { .what = STEP_READ };
+	unsigned slow = client("slow", PHASE_WAITING), big = client("big", PHASE_SLOW_READER), q = client("q", PHASE_BACKLOG),
+		 half = client("half", PHASE_HALF_BODY);
+
+	g.sc.steps = &read;
+	g.sc.n_steps = 1;
+	starts_with(NONE);
+	int32_t a = parked(slow, "GET /gate"), b = parked(big, "GET /big"), c = parked(q, "GET /"), d = parked(half, NULL);
+
+	signalled_with(SIGTERM, NONE);
+	fin(MS(6), a, 0, 0);
+	begins(MS(6), b, 0, 200, 1000, "close");
+	fin(MS(6) + 10, b, 0, 400);
+	rst(MS(6), c, 0, 0, 0);
+	rst(MS(6), d, 0, 0, 0);
+	add(MS(6), EV_KILLED, 0, PID, SIGTERM, "root");
+	closes_listener(MS(7));
+	add(MS(8), EV_LEFT_FILE, -1, 1, 0, "/tmp/x");
+	over(MS(9));
+	fails("SIG-1 CON-1");
+	is("CON-4", SKIP);
+	is("CON-8", SKIP);
+	is("CON-10", SKIP);
+	is("RES-4", SKIP);
+}
+END_TEST
+
+/* The first SIGINT was a fast stop: nothing was left for the second to force. */
+START_TEST(fast_stop)
+{
+	unsigned slow = client("slow", PHASE_WAITING);
+
+	g.sc.n_signals = 2;
+	g.signals[0].signo = g.signals[1].signo = SIGINT;
+	starts();
+	int32_t c = parked(slow, "GET /gate");
+
+	signalled_with(SIGINT, CGT);
+	fin(MS(6), c, 0, 0);
+	closes_listener(MS(6));
+	add(MS(30), EV_SIGNAL, 1, SIGINT, AT(MS(30)) + 1000, "process 100");
+	exits(MS(40), 0);
+	over(MS(50));
+	is("SIG-4", SKIP);
+	fails("CON-1");
+}
+END_TEST
+
+/* Witnesses that disagree: no verdict on the target, however bad it looks. */
+START_TEST(no_verdict_when_witnesses_disagree)
+{
+	unsigned slow = client("slow", PHASE_WAITING);
+
+	starts();
+	int32_t a = parked(slow, "GET /gate"), b = parked(slow, "GET /gate");
+
+	signalled();
+	fin(MS(6), a, 0, 0);
+	add(MS(6), EV_RESET_SEEN, b, ECONNRESET, 0, NULL);
+	good_end();
+	ck_assert_int_eq(g.res.outcome, BROKEN);
+	for (size_t i = 0; i < g.res.n_verdicts; i++)
+		ck_assert(!strncmp(g.res.verdicts[i].check->id, "HAR-", 4));
+}
+END_TEST
+
+/* The restarted process is not the one that was judged. */
+START_TEST(restart_is_another_process)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	exits(MS(7), 0);
+	g.sc.restart = true;
+	add(MS(8), EV_LAUNCH, 1, 101, 1, "restart");
+	add(MS(9), EV_RESTART, -1, 1, 200, "ready again and it answers");
+	add(MS(10), EV_HARNESS_KILL, -1, 101, SIGKILL, "end of the round");
+	add(MS(10), EV_KILLED, 1, 101, SIGKILL, "root by harness");
+	over(MS(11));
+	fails("");
+	is("EXI-1", PASS);
+	is("EXI-2", PASS);
+	is("LSN-4", PASS);
+}
+END_TEST
+
+#define T(name) tcase_add_test(tc, name)
+int main(void)
+{
+	Suite *s = suite_create("judge: attribution");
+	TCase *tc = tcase_create("blame");
+
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
+	T(blocked_by_a_silent_client), T(ignores_the_signal), T(waits_for_nobody), T(go_prints_its_stacks);
+	T(default_death_is_charged_once), T(fast_stop), T(no_verdict_when_witnesses_disagree), T(restart_is_another_process);
+	return rig_main(s);
+}

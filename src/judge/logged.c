@@ -1,0 +1,75 @@
+#include "judge/logged.h"
+
+#define LOG_SCANNED (INT64_C(8) << 20)  /* the run layer reads that much of each stream */
+
+bool logs_nonces(const struct facts *f)
+{
+	for_each_event(f, EV_LOG_NONCE, n) {
+		const struct round_fact *r = round_at(f, n);
+
+		if (r && round_judged(f, r))
+			return true;
+	}
+	return false;
+}
+
+/* A request line of which nothing is logged although it was answered before the signal is one that the
+ * server does not log. */
+static bool line_is_logged(const struct facts *f, const struct round_fact *r, uint16_t line)
+{
+	bool answered = false;
+
+	for_each_conn(f, c) {
+		if (round_of(f, c) != r || c->line != line || !c->answered_mask ||
+			!fact_before(f, c->answer, signal_begin(f, r)))
+			continue;
+		if (c->logged_mask & c->answered_mask)
+			return true;
+		answered = true;
+	}
+	return !answered;
+}
+
+void count_logged(const struct facts *f, const struct round_fact *r, struct logged *l)
+{
+	bool known[256] = { false }, logs[256];
+
+	for_each_conn(f, c) {
+		if (round_of(f, c) != r || !c->answered_mask ||
+			fact_t(f, c->connect) >= fact_t(f, r->relaunch))
+			continue;
+		bool early = fact_before(f, c->answer, signal_begin(f, r));
+		uint64_t missing = c->answered_mask & ~c->logged_mask;
+		uint8_t line = (uint8_t)c->line;
+
+		if (!known[line]) {
+			known[line] = true;
+			logs[line] = line_is_logged(f, r, c->line);
+		}
+		if (!logs[line])
+			continue;
+		if (early && (c->logged_mask & c->answered_mask))
+			l->before++;
+		if (early)
+			l->before_missing += missing != 0;
+		if (!missing)
+			continue;
+		l->missing += (uint32_t)__builtin_popcountll(missing);
+		if (!l->first || (early && fact_t(f, c->answer) < fact_t(f, l->first->answer)))
+			l->first = c;
+	}
+	for_each_event(f, EV_LOG_NONCE, n)
+		if (!l->proof && fact_event(f, n)->round == r->id)
+			l->proof = n;
+}
+
+uint32_t log_unread(const struct facts *f, const struct round_fact *r)
+{
+	for_each_event(f, EV_LOG_TAIL, n)
+		if (fact_event(f, n)->round == r->id && fact_b(f, n) >= LOG_SCANNED)
+			return n;
+	for_each_event(f, EV_LOG_BAD, n)        /* the scan stops there */
+		if (fact_event(f, n)->round == r->id)
+			return n;
+	return 0;
+}

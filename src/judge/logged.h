@@ -1,0 +1,16 @@
+/* What the target's log names of the requests that it answered. */
+#pragma once
+#include "judge/facts_read.h"
+
+struct logged {
+	uint32_t before;                /* connections answered before the signal and named */
+	uint32_t before_missing;        /* and those that are not */
+	uint32_t missing;               /* answered requests that are not named */
+	const struct conn_fact *first;  /* of the missing ones */
+	uint32_t proof;                 /* a LOG_NONCE */
+};
+
+bool logs_nonces(const struct facts *f);
+void count_logged(const struct facts *f, const struct round_fact *r, struct logged *l);
+/* The log was not read to its end (too long, or the scan stopped at bad words): the event, 0: it was. */
+uint32_t log_unread(const struct facts *f, const struct round_fact *r);

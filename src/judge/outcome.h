@@ -1,0 +1,31 @@
+/* How one connection ended (outcome.c). */
+#pragma once
+#include "judge/facts_read.h"
+
+enum conn_how { HOW_OPEN, HOW_FIN, HOW_RST, HOW_CLIENT };
+enum accepted { ACCEPT_UNKNOWN, ACCEPT_NO, ACCEPT_YES };
+
+/* How it ended before the harness began to kill, and the event. */
+enum conn_how conn_how(const struct facts *f, const struct conn_fact *c, uint32_t *ret_event);
+enum accepted conn_accepted(const struct facts *f, const struct conn_fact *c);
+/* In its phase, proven, when the signal came. */
+bool conn_armed(const struct facts *f, const struct conn_fact *c);
+/* Was proven, but had left its phase before the signal: the race was lost. Returns the event, 0: no. */
+uint32_t conn_left_early(const struct facts *f, const struct conn_fact *c);
+/* HEAD of the answer that was cut, 0: it had not come that far. */
+uint32_t head_of_cut(const struct facts *f, const struct conn_fact *c);
+/* The answer that was cut had begun. */
+bool conn_partial(const struct facts *f, const struct conn_fact *c);
+/* A request that the server had read and not answered when the signal came: it is owed a whole answer. */
+bool conn_in_flight(const struct facts *f, const struct conn_fact *c);
+/* Connected, and neither FIN, RST nor close up to time t. A client that keeps its socket after EOF
+ * counts as open. */
+bool conn_open_at(const struct facts *f, const struct conn_fact *c, nsec_t t);
+/* The process is gone and this peer was told nothing. */
+bool conn_ghost(const struct facts *f, const struct conn_fact *c);
+/* Bytes that the server sent on it as the wire saw them; -1: not seen. */
+int64_t wire_sent(const struct facts *f, const struct conn_fact *c);
+/* The witnesses contradict each other about c: a sentence naming both (in the arena, may be NULL to
+ * only ask), or NULL. */
+bool disagree(const struct facts *f, const struct conn_fact *c, const char **ret_text, uint32_t cites[2]);
+enum conn_outcome conn_outcome_of(const struct facts *f, const struct conn_fact *c);
