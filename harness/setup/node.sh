@@ -51,7 +51,7 @@ install_one() {
 	echo "installed $1"
 }
 
-[ $# -gt 0 ] || set -- node/16.20.2 node/18.20.8 node/24.21.0 npm/10.2.5 npm/10.3.0
+[ $# -gt 0 ] || set -- node/16.20.2 node/18.20.8 node/20.20.2 node/24.21.0 npm/10.2.5 npm/10.3.0
 
 missing=
 for name in "$@"; do

@@ -227,13 +227,15 @@ static bool holds_no_client(const struct facts *f, const struct round_fact *r)
 	return none;
 }
 
-/* A thread of it is in a blocking call on a client's connection: it cannot even look at its flag. */
-static bool blocked_by_client(const struct facts *f, const struct round_fact *r)
+/* A thread of it is in a blocking call on a client's connection: it cannot even look at its flag. Or a worker keeps the
+ * listener for as long as a client says nothing, or reads nothing. */
+static bool blocked_by_client(const struct facts *f, const struct round_fact *r, bool stuck)
 {
 	for_each_event(f, EV_AUTOPSY, n)
 		if (fact_event(f, n)->round == r->id && fact_t(f, n) <= fact_t(f, r->kill) &&
 		    ((strstr(fact_text(f, n), " = connection ") && strstr(fact_text(f, n), "client #")) ||
-		     (fact_a(f, n) != fact_a(f, r->launch) && !strncmp(fact_text(f, n), "waiting for client #", 20))))
+		     (stuck && fact_a(f, n) != fact_a(f, r->launch) &&
+		      !strncmp(fact_text(f, n), "waiting for client #", 20))))
 			return true;
 	return false;
 }
@@ -278,7 +280,7 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 		charge(&h, "SIG-6",
 			"it is PID 1 and has no handler: the kernel drops the signal's default action",
 			0, r->root_before);
-	else if (!stop_began(f, r) && !(o.n && blocked_by_client(f, r)))
+	else if (!stop_began(f, r) && !(o.n && blocked_by_client(f, r, o.silent || o.e_peer2)))
 		charge(&h, "EXI-2", "it never began to stop: its listener was open to the end", 0, 0);
 	else
 		charge_clients(f, r, &o, &h);

@@ -50,8 +50,8 @@ static void judge_con_6(
 		enum conn_how how = conn_how(f, c, &end);
 
 		if (how == HOW_RST && c->phase == PHASE_IDLE && fact_t(f, end) >= signal_begin(f, r)) {
-			if (sum_bad(&t, SHOULD, "server", "%s: idle, closed by RST instead of FIN %s", client_name(f, c),
-				    after_signal(f, r, end)))
+			if (sum_bad(&t, SHOULD, "server", "%s: idle, closed by RST instead of FIN %s after %s",
+				    client_name(f, c), after_signal(f, r, end), first_signal(f, r)))
 				cite_conn(f, ret, c);
 		} else if (how != HOW_OPEN) {
 			t.good++;

@@ -1,0 +1,210 @@
+"""What several e2e tests need: running drainspec, looking at its processes, waiting for what can be seen."""
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from contextlib import contextmanager
+from pathlib import Path
+
+from pytest_drainspec.program import timeout_multiplier
+
+ROOT = Path(__file__).resolve().parents[2]
+FIXTURES = ROOT / "fixtures" / "bin"
+MARK = "DRAINSPEC_E2E_MARK"
+
+
+def fixture(name: str, *options: str) -> list[str]:
+    """Command line of one of the fixtures."""
+    return [str(FIXTURES / name), "--port", "${PORT}", *options]
+
+
+def await_(condition, what: str, seconds: float = 10, every: float = 0.005):
+    """The first true value of condition(); AssertionError after the deadline."""
+    deadline = time.monotonic() + seconds * timeout_multiplier()
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s in vain for: {what}")
+        time.sleep(every)       # pause of a poll; what is waited for is the condition
+
+
+@contextmanager
+def busy_loops(n: int):
+    """n processes that take a core each. They end with us, and by themselves after ten minutes."""
+    code = "import os, sys, time\nend = time.time() + 600\nwhile time.time() < end and os.getppid() == int(sys.argv[1]):\n" \
+           " for _ in range(1000000): pass"
+    loops = [subprocess.Popen([sys.executable, "-c", code, str(os.getpid())]) for _ in range(n)]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+
+
+class Mark:
+    """Finds what a test has started by a mark in its environment, wherever it was adopted and whatever it calls itself."""
+
+    def __init__(self):
+        self.value = uuid.uuid4().hex
+        self._line = f"{MARK}={self.value}".encode()
+
+    def env(self, **more) -> dict:
+        return {**os.environ, MARK: self.value, **{k: str(v) for k, v in more.items()}}
+
+    def processes(self) -> dict:
+        """pid -> command line of all that live with the mark (zombies have no environment)."""
+        found = {}
+        for entry in os.scandir("/proc"):
+            if not entry.name.isdigit() or entry.name == str(os.getpid()):
+                continue
+            try:
+                with open(f"/proc/{entry.name}/environ", "rb") as f:
+                    if self._line not in f.read().split(b"\0"):
+                        continue
+                with open(f"/proc/{entry.name}/cmdline", "rb") as f:
+                    found[int(entry.name)] = f.read().replace(b"\0", b" ").decode(errors="replace").strip()
+            except OSError:
+                continue        # gone meanwhile, or not ours to look at
+        return found
+
+    def targets(self, word: str) -> dict:
+        """Those of processes() whose program (the command line's first word) contains word."""
+        return {pid: line for pid, line in self.processes().items() if word in line.split(" ")[0]}
+
+    def await_target(self, word: str, seconds: float = 10) -> int:
+        """Pid of a target that runs: its exec has happened."""
+        return next(iter(await_(lambda: self.targets(word), f"a process of {word}", seconds)))
+
+    def assert_all_gone(self, seconds: float = 2):
+        """Nothing with the mark is alive, at the latest after so long; what is left is killed, and named."""
+        try:
+            await_(lambda: not self.processes(), "the end of all processes", seconds)
+        except AssertionError:
+            left = self.processes()
+            for pid in left:
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+            raise AssertionError(f"left alive: {left}") from None
+
+
+class Result:
+    """A finished drainspec."""
+
+    def __init__(self, argv, status, out, err, took, cwd):
+        self.argv, self.status, self.out, self.err, self.took, self.cwd = argv, status, out, err, took, cwd
+
+    def __repr__(self):
+        return f"exit {self.status} after {self.took:.2f} s: {' '.join(self.argv)}\n{self.out}{self.err}"
+
+    @property
+    def json(self) -> dict:
+        """Of `-o json`."""
+        return json.loads(self.out)
+
+
+class Cli:
+    """Runs drainspec in a folder of its own; bounded in time, marked, and never left behind."""
+
+    def __init__(self, program, mark: Mark, folder: Path):
+        self.program, self.mark, self.cwd = program, mark, folder / "cwd"
+        self.cwd.mkdir()
+
+    def __call__(self, *args, env=None, timeout=60, cwd=None, prefix=(), stdout=None) -> Result:
+        child = self.start(*args, env=env, cwd=cwd, prefix=prefix, stdout=stdout)
+        return self.finish(child, timeout)
+
+    def start(self, *args, env=None, cwd=None, prefix=(), stdout=None) -> subprocess.Popen:
+        argv = [*map(str, prefix), str(self.program), *map(str, args)]
+        folder = Path(cwd or self.cwd)
+        out = stdout or open(folder.parent / "stdout.txt", "w+b")
+        err = open(folder.parent / "stderr.txt", "w+b")
+        child = subprocess.Popen(argv, cwd=folder, env=self.mark.env(**(env or {})), stdin=subprocess.DEVNULL,
+                                 stdout=out, stderr=err, start_new_session=True)
+        child.began, child.files, child.folder = time.monotonic(), (out, err), folder
+        return child
+
+    def finish(self, child, timeout=60) -> Result:
+        """Wait for it. One that takes too long is killed, and fails the test."""
+        if not await_exit(child, timeout * timeout_multiplier()):
+            child.kill()
+            child.wait()
+            raise AssertionError(f"not ended after {timeout} s: {' '.join(child.args)}\n{self._texts(child)}")
+        return Result(child.args, child.returncode, *self._texts(child), child.took, child.folder)
+
+    @staticmethod
+    def _texts(child):
+        texts = []
+        for f in child.files:
+            if f.readable():
+                f.seek(0)
+                texts.append(f.read().decode(errors="replace"))
+            else:
+                texts.append("")
+            f.close()
+        return texts
+
+
+def await_exit(child: subprocess.Popen, seconds: float) -> bool:
+    """Popen.wait() looks every 50 ms only; this one wakes at once, and notes in child.took how long it lived."""
+    pidfd = os.pidfd_open(child.pid)
+    try:
+        ended = bool(select.select([pidfd], [], [], seconds)[0])
+    finally:
+        os.close(pidfd)
+    child.took = time.monotonic() - child.began
+    if ended:
+        child.wait()
+    return ended
+
+
+LISTEN, ESTABLISHED = "0A", "01"
+
+
+def tcp_rows(pid: int) -> list[dict]:
+    """TCP sockets of the network namespace of a process: {state, local, remote, rx}."""
+    rows = []
+    for name in ("tcp", "tcp6"):
+        try:
+            with open(f"/proc/{pid}/net/{name}") as f:
+                for line in f.readlines()[1:]:
+                    w = line.split()
+                    rows.append({"state": w[3], "local": int(w[1].rsplit(":")[1], 16),
+                                 "remote": int(w[2].rsplit(":")[1], 16), "rx": int(w[4].split(":")[1], 16)})
+        except OSError:
+            pass
+    return rows
+
+
+def listening_port(pid: int) -> int:
+    """The port from a fixture's own command line, once its LISTEN row is there; 0 before."""
+    with open(f"/proc/{pid}/cmdline") as f:
+        words = f.read().split("\0")
+    port = int(words[words.index("--port") + 1])
+    return port if any(r["state"] == LISTEN and r["local"] == port for r in tcp_rows(pid)) else 0
+
+
+def read_events(folder: Path) -> list[dict]:
+    """events.jsonl of a scenario's folder."""
+    with open(Path(folder) / "events.jsonl") as f:
+        return [json.loads(line) for line in f]
+
+
+def verdicts(report: dict) -> list[tuple]:
+    """(scenario, check, outcome, level) of a JSON report."""
+    return [(s["name"], v["check"], v["outcome"], v["level"]) for s in report["scenarios"] for v in s["verdicts"]]
+
+
+def red(report: dict, level: str) -> set:
+    """Ids of the checks that FAIL at this level."""
+    return {check for _, check, outcome, at in verdicts(report) if outcome == "FAIL" and at == level}
