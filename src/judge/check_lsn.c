@@ -35,7 +35,7 @@ static void never_closed(struct sum *t, const struct port_fact *p)
 	bool others = false;
 
 	for (uint32_t i = 0; i < f->n_ports; i++)
-		others |= f->ports[i].round == p->round && f->ports[i].closed;
+		others |= f->ports[i].round == p->round && fact_before(f, f->ports[i].closed, fact_t(f, r->kill));
 	if (h->kind != HANG_NONE && !others && h->charged) {
 		sum_see(t, h->charged);         /* it never began to stop: one symptom */
 	} else if (held) {
