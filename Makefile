@@ -4,7 +4,7 @@ CC       ?= gcc
 CLANG    ?= clang
 BUILD    ?= build
 CFLAGS   ?= -O2 -g
-DRAINSPEC ?= drainspec
+DRAINSPEC := drainspec
 WARN     := -Wall -Wextra -Werror
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(BUILD)/gen
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SAN)

@@ -100,7 +100,7 @@ START_TEST(text_shortens_what_was_said_before)
 
 	words_verdict(&sentence, &env0, all, 4, true);
 	ck_assert_str_eq(sentence.p, "Interrupted after 4 of 6 scenarios. 1 MUST check failed in 2 of 4 scenarios: "
-			 "CON-1 (in-flight, pipelined). drainspec itself was BROKEN in: crash.");
+			 "CON-1 (in-flight, pipelined). Not judged (BROKEN): crash.");
 	buf_free(&sentence);
 }
 END_TEST

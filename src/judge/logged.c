@@ -13,21 +13,14 @@ bool logs_nonces(const struct facts *f)
 	return false;
 }
 
-/* A request line of which nothing is logged although it was answered before the signal is one that the
- * server does not log. */
+/* Only a request line that was logged before the signal must be logged after it: many servers leave some paths out. */
 static bool line_is_logged(const struct facts *f, const struct round_fact *r, uint16_t line)
 {
-	bool answered = false;
-
-	for_each_conn(f, c) {
-		if (round_of(f, c) != r || c->line != line || !c->answered_mask ||
-			!fact_before(f, c->answer, signal_begin(f, r)))
-			continue;
-		if (c->logged_mask & c->answered_mask)
+	for_each_conn(f, c)
+		if (round_of(f, c) == r && c->line == line && c->logged_mask & c->answered_mask &&
+			fact_before(f, c->answer, signal_begin(f, r)))
 			return true;
-		answered = true;
-	}
-	return !answered;
+	return false;
 }
 
 void count_logged(const struct facts *f, const struct round_fact *r, struct logged *l)

@@ -41,6 +41,7 @@ struct conn {
 	uint32_t rest_at;                       /* where the part that the phase withholds begins, 0: nothing withheld */
 	int32_t index;
 	uint32_t src_ip;                        /* network order */
+	nsec_t t_read;                          /* when its request was first seen read, 0: not yet */
 	uint16_t src_port;
 	uint8_t state;
 	uint16_t asked, answered;               /* requests handed over, answers complete */
@@ -68,7 +69,7 @@ struct gate_conn {
 	int32_t index;
 	char in[2048];
 	unsigned in_n;
-	bool held, streaming;
+	bool held, streaming, closes;
 	int32_t conn;
 	char nonce[NONCE_LEN + 1];
 	struct gate_conn *next;
@@ -133,7 +134,8 @@ struct run {
 	uint32_t owed;                  /* answers owed and not yet settled */
 	uint8_t *buf;                   /* shared read buffer */
 	nsec_t t_prove;                 /* next look at the pending ones */
-	nsec_t t_all_asleep;
+	nsec_t t_all_asleep, t_asleep_look;
+	bool asleep;
 
 	/* gate */
 	struct watch gate_watch;

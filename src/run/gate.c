@@ -54,6 +54,9 @@ static void gate_answer(struct run *r, struct gate_conn *g)
 	gate_half(g, true);
 	g->held = g->streaming = false;
 	r->gate_held--;
+	/* a handler that reads its answer to the end of the connection has said so */
+	if (g->closes)
+		shutdown(g->w.fd, SHUT_WR);
 }
 
 /* Case-insensitive value of a header in a complete head; "" if it is not there. */
@@ -74,7 +77,7 @@ static void header_value(const char *head, const char *name, char *out, size_t n
 
 static void gate_request(struct run *r, struct gate_conn *g, char *head)
 {
-	char nonce[64], line[128];
+	char nonce[64], line[128], token[64];
 
 	snprintf(line, sizeof line, "%.*s", (int)strcspn(head, "\r\n"), head);
 	header_value(head, "X-Drainspec-Nonce", nonce, sizeof nonce);
@@ -88,6 +91,8 @@ static void gate_request(struct run *r, struct gate_conn *g, char *head)
 	r->gate_held++;
 	events_addf(r->ev, EV_GATE_REACHED, g->conn, g->index, 0, "%s %s", nonce[0] ? nonce : "-", line);
 	g->streaming = strstr(line, "/stream") != NULL;
+	header_value(head, "Connection", token, sizeof token);
+	g->closes = strcasestr(token, "close") || (strstr(line, "HTTP/1.0") && !strcasestr(token, "keep-alive"));
 	if (g->streaming) {
 		gate_head(g);
 		gate_half(g, false);

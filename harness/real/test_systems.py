@@ -1,0 +1,67 @@
+"""The systems of the five articles: good ways are green, each fault turns exactly its checks red. systems.tsv."""
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+import judged
+import rows
+import support
+
+ROWS = rows.table("systems.tsv")
+BY_NAME = {row.name: row for row in ROWS}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_system(row, program, mark, tmp_path, monkeypatch):
+    judged.check(row, program, mark, tmp_path, monkeypatch)
+
+
+def test_every_scenario_has_a_row():
+    here = {str(p.relative_to(rows.ROOT)) for p in (rows.ROOT / "scenarios/systems").glob("*.yaml")}
+    assert here == {row.what for row in ROWS}
+
+
+def outcomes(row, program, mark, tmp_path, monkeypatch):
+    """Connections by outcome, and the report's text."""
+    _, report, text = judged.run(row, program, mark, tmp_path, monkeypatch)
+    return report["scenarios"][0]["connections"], text
+
+
+@pytest.mark.parametrize("name", [
+    "s5-gap", pytest.param("go-s5-gap", marks=pytest.mark.go)])
+def test_s5_the_gap_is_counted(name, program, mark, tmp_path, monkeypatch):
+    """40 ms of gap, two visitors every millisecond: tens of refusals, counted, and told with their time."""
+    got, text = outcomes(BY_NAME[name], program, mark, tmp_path, monkeypatch)
+    assert got["refused-after"] >= 10, text
+    assert re.search(r"port \d+ refused .* and accepted .* (\d+(\.\d+)?)ms\s+later", " ".join(text.split())), text
+
+
+@pytest.mark.parametrize("name, good", [("s8b-two-phase-start", True), ("s8b-listen-twice", False)])
+def test_s8b_the_pause(name, good, program, mark, tmp_path, monkeypatch):
+    """Connections between Listen and Serve: served; or reset, when the first socket is not the one that is served."""
+    got, text = outcomes(BY_NAME[name], program, mark, tmp_path, monkeypatch)
+    assert (got["completed"] >= 4 and not got["reset-in-flight"]) if good else got["reset-in-flight"] >= 3, text
+
+
+def test_s6a_the_holder_is_the_process_itself(program, mark, tmp_path):
+    """Two Listen on one address: `drainspec port` names the process that has it."""
+    listener = support.ROOT / "fixtures/bin/sys_s6a"
+    with open(tmp_path / "err", "w+b") as err:
+        target = subprocess.Popen([listener, "--port", "0", "--ready-log"], env=mark.env(), stdout=subprocess.PIPE, stderr=err)
+        try:
+            port = int(re.search(rb"listening on (\d+)", target.stdout.readline())[1])
+            out = subprocess.run([program, "port", str(port)], stdout=subprocess.PIPE, text=True, check=False, timeout=20).stdout
+            assert re.search(rf"sys_s6a \(pid {target.pid}, fd \d+\)", out), out
+            assert b"address already in use" in (tmp_path / "err").read_bytes()
+        finally:
+            os.kill(target.pid, signal.SIGTERM)
+            target.wait(10)
+
+
+def test_s6b_the_descriptor_that_stays_is_named(program, mark, tmp_path, monkeypatch):
+    """One of two descriptors was closed: the report says that the process still listens."""
+    _, _, text = judged.run(BY_NAME["s6b-close-one"], program, mark, tmp_path, monkeypatch)
+    assert "its listener was open to the end" in " ".join(text.split()), text
