@@ -179,6 +179,9 @@ static void from_client(struct wire *w, struct wire_conn *c, const struct packet
 		return;
 	}
 	anchor_client(c, first);
+	/* new bytes: what is acknowledged of them is news, even if the ACK was captured first */
+	if (pk->len)
+		c->seen &= (uint16_t)~SEEN_MARKED;
 	if (pk->len && ahead(first + pk->len, c->c_next) > 0)
 		c->c_next = first + pk->len;
 	if ((pk->flags & PK_ACK) && (c->seen & BASE_S) && ahead(pk->ack, c->s_acked_raw) > 0)
