@@ -63,9 +63,9 @@ fuzz-run: fuzz-bins
 FUZZ_MAKE = $(MAKE) --no-print-directory CC=$(CLANG) BUILD=build-fuzz DRAINSPEC=build-fuzz/drainspec CFLAGS="-O1 -g" \
 	SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined"
 fuzz: deps-check
-	@$(FUZZ_MAKE) fuzz-run
+	+@$(FUZZ_MAKE) fuzz-run
 fuzz-quick:
-	@$(FUZZ_MAKE) fuzz-run FUZZ_SECONDS=4
+	+@$(FUZZ_MAKE) fuzz-run FUZZ_SECONDS=4
 
 schema: $(DRAINSPEC)
 	./$(DRAINSPEC) list schema > scenarios/schema.json

@@ -32,6 +32,9 @@ RUNGS = {
 NEEDS_WIRE = {"HAR-2"}
 """Checks that are never judged without packets. Others may say SKIP for what only the wire shows, and PASS for the rest."""
 
+BY_CHANCE = {"second-after-last-byte": "", "backlog-busy": ""}
+"""Scenarios in which a good server may be too quick for what is to be judged, on any rung."""
+
 
 @pytest.fixture(scope="session")
 def open_place(program):
@@ -115,17 +118,23 @@ def test_only_what_is_hidden_is_skipped(open_place, mark):
     judged_high = {(s, c) for s, c, outcome, _ in support.verdicts(high.json) if outcome == "PASS"}
     judged_low = {(s, c) for s, c, outcome, _ in support.verdicts(low.json) if outcome == "PASS"}
     of_checks, of_scenarios = skips(low)
-    lost = {(s, c) for s, c in judged_high - judged_low if s not in of_scenarios}
+    lost = {(s, c) for s, c in judged_high - judged_low if s not in {**of_scenarios, **BY_CHANCE}}
     assert lost <= set(of_checks), "what was judged above and is not judged here is SKIPped by name"
     assert {c for _, c in lost} <= {"HAR-2", "CON-2", "CON-3", "CON-12", "RES-4", "SIG-6"}, sorted(lost)
 
 
-@pytest.mark.parametrize("fault, server, red", [
-    ("drop-inflight", "http1_server", "CON-1"), ("rst-inflight", "http1_server", "CON-2"), ("exit-3", "http1_server", "EXI-1"),
-    ("idle-holds", "http1_server", "CON-6"), ("orphan", "prefork_server", "RES-1"), ("no-reuseaddr", "http1_server", "LSN-4"),
-    ("fd-inherit", "http1_server", "RES-5"), ("listener-leak", "http1_server", "LSN-2")])
-def test_faults_are_red_on_every_rung(rung, fault, server, red):
-    got = rung.check("--slow", "gate", "--grace", "1s", "--only", "in-flight,idle,restart,late,quiet", fault=fault, server=server)
+FAULTS = {  # fault: scenario, the check that it turns red
+    "drop-inflight": ("in-flight", "CON-1"), "rst-inflight": ("in-flight", "CON-2"), "exit-3": ("quiet", "EXI-1"),
+    "idle-holds": ("idle", "CON-6"), "orphan": ("quiet", "RES-1"), "no-reuseaddr": ("restart", "LSN-4"),
+    "fd-inherit": ("late", "RES-5"), "listener-leak": ("late", "LSN-2"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_are_red_on_every_rung(rung, fault):
+    scenario, red = FAULTS[fault]
+    got = rung.check("--slow", "gate", "--grace", "800ms", "--only", scenario, fault=fault,
+                     server="prefork_server" if fault == "orphan" else "http1_server")
     assert got.status == 1 and red in support.red(got.json, "MUST"), got
 
 
