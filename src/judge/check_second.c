@@ -7,8 +7,7 @@
 #include "judge/second.h"
 
 #define PROMPT (2 * NSEC_PER_SEC)
-/* Whoever still answers that long after the signal was not ended by it. */
-#define WENT_ON (100 * NSEC_PER_MSEC)
+#define WENT_ON (100 * NSEC_PER_MSEC)   /* who still answers then was not ended by the signal */
 
 static bool second_applies(const struct scenario *sc, const struct facts *f, bool interrupt)
 {
@@ -185,7 +184,7 @@ static void judge_sig_4(
 		if (!r->sig2)
 			continue;
 		h = held_at_second(f, r);
-		bool freed = r->released && (!r->kill || fact_t(f, r->released) < fact_t(f, r->kill));
+		bool freed = fact_before(f, r->released, fact_t(f, r->kill));
 
 		/* a hang with nothing left to wait for is no patience: that is never right */
 		if (hang_of(f, r)->kind != HANG_NONE)

@@ -63,14 +63,6 @@ struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_numbe
 	return r->conns[z >> 20];
 }
 
-struct conn *conn_by_port(struct run *r, uint16_t src_port)
-{
-	for (uint32_t i = r->n_conns; i-- > 0;)
-		if (r->conns[i]->src_port == src_port)
-			return r->conns[i];
-	return NULL;
-}
-
 /* Has it said what it had to say? Where nobody told us how an answer ends (raw without `answer`), anything is an answer. */
 bool conn_heard(const struct conn *c)
 {

@@ -178,7 +178,6 @@ void conn_close(struct run *r, struct conn *c, const char *why);/* STEP_CLOSE, e
 void conn_over(struct run *r, struct conn *c);
 void conn_nonce(const struct run *r, const struct conn *c, unsigned number, char out[NONCE_LEN + 1]);
 struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_number);  /* NULL: not ours */
-struct conn *conn_by_port(struct run *r, uint16_t src_port);
 void conn_settle(struct run *r, struct conn *c);                /* its answer came or is lost */
 int conn_tcp_state(const struct conn *c);
 bool conn_heard(const struct conn *c);
@@ -195,6 +194,7 @@ int warm_up(struct run *r);
 int leak_batches(struct run *r);
 void client_start(struct run *r, struct client *cl);            /* late and loop clients */
 int diag_of(struct run *r, const struct conn *c, struct diag_row *row);
+struct conn *conn_by_port(struct run *r, uint16_t src_port);
 
 /* gate.c */
 int gate_open(struct run *r);

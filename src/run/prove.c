@@ -31,6 +31,14 @@ static bool all_acked(const struct conn *c)
 	return ioctl(c->w.fd, SIOCOUTQ, &unacked) == 0 && unacked == 0;
 }
 
+struct conn *conn_by_port(struct run *r, uint16_t src_port)
+{
+	for (uint32_t i = r->n_conns; i-- > 0;)
+		if (r->conns[i]->src_port == src_port)
+			return r->conns[i];
+	return NULL;
+}
+
 /* Every thread of the target asleep with a connection in the accept queue: nobody is on the way to accept it. */
 static bool target_asleep(struct run *r)
 {

@@ -92,6 +92,8 @@ static bool conn_settled(struct run *r, struct conn *c)
 		return true;            /* a client that does not read does not see the end */
 	if (diag_of(r, c, &row) <= 0)
 		return true;            /* no server end any more, and nothing came: a ghost, or the loop shows it next */
+	if (row.inode && c->asked > c->answered)
+		return false;           /* the root is gone, and a process that it left behind may still answer */
 	return row.state != TCP_FIN_WAIT1 && row.state != TCP_CLOSING && row.state != TCP_LAST_ACK;
 }
 

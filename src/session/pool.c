@@ -78,6 +78,12 @@ static void pool_stop(struct pool *p)
 		forget(&p->w[i]);
 	}
 	close(p->sigfd);
+	/* who presses Ctrl-C again is told by the exit status, not by a death that loses the report */
+	if (p->signo) {
+		signal(SIGINT, SIG_IGN);
+		signal(SIGTERM, SIG_IGN);
+		signal(SIGHUP, SIG_IGN);
+	}
 	sigprocmask(SIG_SETMASK, &p->old, NULL);
 }
 
