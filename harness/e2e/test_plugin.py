@@ -22,12 +22,20 @@ FAKE = Path(__file__).with_name("fake_drainspec.py")
 needs_xdist = pytest.mark.skipif(not importlib.util.find_spec("xdist"), reason="pytest-xdist is not installed")
 
 
+def put_fake(path):
+    """The fake as a program of its own, run by our interpreter: a version manager's shim would be more processes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(FAKE.read_text().replace("/usr/bin/env python3", sys.executable, 1))
+    path.chmod(0o755)
+    return path
+
+
 class Project:
     """A folder with tests and scenario files, and a pytest to run on it."""
 
     def __init__(self, folder, mark):
         self.folder, self.mark = folder, mark
-        self.ini = {"drainspec_program": str(FAKE), "drainspec_evidence": "evidence"}
+        self.ini = {"drainspec_program": str(put_fake(folder / "fake" / "program")), "drainspec_evidence": "evidence"}
 
     def write(self, **files):
         for name, text in files.items():
@@ -190,12 +198,6 @@ def test_xdist_workers_share_no_folder(project):
 def look_up(project, **env):
     project.ini["drainspec_program"] = env.pop("ini", None)
     return project.write(test_it_py='def test_x(drainspec):\n    print("found", drainspec.program)\n').run("-s", **env)
-
-
-def put_fake(path):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy(FAKE, path)
-    return path
 
 
 def test_program_by_ini_environment_folder_parent_path(project, tmp_path):
