@@ -22,6 +22,8 @@ for folder in (HARNESS, os.path.join(HARNESS, "e2e")):
     if folder not in sys.path:
         sys.path.insert(0, folder)
 
+collect_ignore = ["bench"]      # its peer_test.py is a competitor that bench.py runs
+
 import pytest_drainspec  # noqa: E402 - found by the lines above
 import support  # noqa: E402
 
