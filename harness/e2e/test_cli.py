@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import resource
 import shutil
 import socket
 import stat
@@ -228,6 +229,25 @@ def test_port_taken_on_the_host(cli, verb, listener):
 
 def test_port_taken_on_the_host_is_free_in_a_namespace(cli, verb, listener):
     got = cli(*verb, "-p", listener, "--", *HTTP)
+    assert got.status == 0, got
+
+
+CROWD = """
+import fcntl, resource, socket, struct, subprocess, sys
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack('16sh22x', b'lo', 0x49))      # SIOCSIFFLAGS: the loopback is up
+resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
+held = [socket.socket() for port in range(20000, 32000) if port % 20]
+for s, port in zip(held, (p for p in range(20000, 32000) if p % 20)): s.bind(('127.0.0.1', port))
+sys.exit(subprocess.call(sys.argv[1:]))
+"""
+
+
+@as_root
+@pytest.mark.skipif(resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 15000, reason="needs more descriptors")
+def test_a_free_port_is_found_among_many_taken(cli):
+    """On a host whose ports are nearly all in use or in TIME-WAIT; in a network namespace, to have such a host."""
+    got = cli("check", "--only", "quiet,idle,silent", "--isolate", "host", "--", *HTTP,
+              prefix=["unshare", "-n", sys.executable, "-c", CROWD])
     assert got.status == 0, got
 
 

@@ -99,7 +99,8 @@ static int choose(struct run *r, struct port *p)
 				       FIRST_PORT + (unsigned)getpid() * 97 % (LAST_PORT - FIRST_PORT);
 		unsigned number = w->next_port++;
 
-		if (port_lock(w, number) && port_free(number)) {
+		/* in this order: a lock is held to the end, so none is taken for a port that is of no use */
+		if (port_free(number) && port_lock(w, number)) {
 			p->number = (uint16_t)number;
 			return 0;
 		}
