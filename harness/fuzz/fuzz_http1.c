@@ -27,7 +27,7 @@ static size_t feed_all(const struct request *rq, const uint8_t *p, size_t n, uin
 		uint8_t *piece = malloc(len);   /* of its own, so that ASan sees a read beyond it */
 
 		memcpy(piece, p + at, len);
-		size_t used = http1->feed(st, piece, len, an);
+		size_t used = http1->feed(st, piece, len, an, &(struct buf){0});
 
 		free(piece);
 		if (used > len || (used < len && an->state < ANSWER_DONE))

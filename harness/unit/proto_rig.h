@@ -15,6 +15,7 @@ static size_t feed(const struct proto *p, const struct request *rq, const char *
 		   struct answer *an, void *state)
 {
 	size_t used = 0, from = 0;
+	struct buf reply = {0};
 
 	memset(state, 0, p->state_size);
 	p->start(state, rq, NONCE, an);
@@ -22,10 +23,13 @@ static size_t feed(const struct proto *p, const struct request *rq, const char *
 		char *piece = malloc(cuts[i] - from + 1);       /* of its own, so that ASan sees a read beyond it */
 
 		memcpy(piece, text + from, cuts[i] - from);
-		used += p->feed(state, (uint8_t *)piece, cuts[i] - from, an);
+		used += p->feed(state, (uint8_t *)piece, cuts[i] - from, an, &reply);
 		from = cuts[i];
 		free(piece);
 	}
+	if (p->stop)
+		p->stop(state);
+	buf_free(&reply);
 	ck_assert_uint_eq(an->bytes, used);
 	return used;
 }

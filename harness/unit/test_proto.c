@@ -181,7 +181,7 @@ static void read_all(const struct expected *x, const char *tail, bool eof_comple
 	every_split(p, &rq, text, n + tail_n, &an, used);
 	p->eof(state, &an);
 	ck_assert_int_eq(an.state, eof_completes ? ANSWER_DONE : x->state);
-	ck_assert_uint_eq(p->feed(state, (const uint8_t *)"x", 1, &an), x->state < ANSWER_DONE && !eof_completes);
+	ck_assert_uint_eq(p->feed(state, (const uint8_t *)"x", 1, &an, &(struct buf){0}), x->state < ANSWER_DONE && !eof_completes);
 	free(text);
 }
 

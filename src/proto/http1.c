@@ -104,11 +104,12 @@ static void chunk_byte(struct http1 *st, uint8_t c, struct answer *an)
 	}
 }
 
-static size_t http1_feed(void *state, const uint8_t *p, size_t n, struct answer *an)
+static size_t http1_feed(void *state, const uint8_t *p, size_t n, struct answer *an, struct buf *reply)
 {
 	struct http1 *st = state;
 	size_t used = 0;
 
+	(void)reply;
 	while (used < n && an->state != ANSWER_DONE && an->state != ANSWER_BAD) {
 		if (st->step < H1_BODY)
 			http1_head_byte(st, p[used++], an);

@@ -1,4 +1,4 @@
-/* A protocol: bytes in, bytes out, no sockets. Five functions; a sixth needs a reason that holds for every protocol. */
+/* A protocol: bytes in, bytes out, no sockets. Few functions; one more needs a reason that holds for every protocol. */
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
@@ -64,10 +64,13 @@ struct proto {
 		      struct cuts *ret, struct err *reterr);
 	/* Prepare st (zeroed, state_size) and *an for the answer to rq with this nonce. */
 	void (*start)(void *st, const struct request *rq, const char nonce[NONCE_LEN + 1], struct answer *an);
-	/* Take bytes; returns how many belong to this answer (the rest is the next one's). Any input is safe. */
-	size_t (*feed)(void *st, const uint8_t *p, size_t n, struct answer *an);
+	/* Take bytes; returns how many belong to this answer (the rest is the next one's). Any input is safe. What the
+	 * protocol must say back at once (an acknowledgement, a pong) is appended to reply. */
+	size_t (*feed)(void *st, const uint8_t *p, size_t n, struct answer *an, struct buf *reply);
 	/* The server's FIN: completes an until-close answer, leaves any other as cut as it is. Alone it is no raw answer. */
 	void (*eof)(void *st, struct answer *an);
+	/* Give back what start() allocated; NULL: nothing. Called once for each start(); *an is not touched. */
+	void (*stop)(void *st);
 	/* Was this first flight of bytes an answer of this protocol to its probe()? For --protocol auto. */
 	bool (*recognise)(const uint8_t *p, size_t n);
 };

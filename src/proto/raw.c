@@ -199,10 +199,11 @@ static size_t scan(struct raw *st, const uint8_t *p, size_t n, struct answer *an
 	return used;
 }
 
-static size_t raw_feed(void *state, const uint8_t *p, size_t n, struct answer *an)
+static size_t raw_feed(void *state, const uint8_t *p, size_t n, struct answer *an, struct buf *reply)
 {
 	struct raw *st = state;
 
+	(void)reply;
 	if (!n || an->state == ANSWER_DONE || an->state == ANSWER_BAD)
 		return 0;
 	an->state = ANSWER_BODY;

@@ -97,6 +97,7 @@ void conn_over(struct run *r, struct conn *c)
 		phase_unreachable(r, c, "the connection ended first");
 	c->state = CONN_OVER;
 	conn_settle(r, c);
+	answer_end(c);
 	free(c->unsent);
 	c->unsent = NULL;
 	if (c->w.fd >= 0)
@@ -117,66 +118,11 @@ void conn_close(struct run *r, struct conn *c, const char *why)
 	if (c->state != CONN_OVER)
 		events_add(r->ev, EV_CLIENT_CLOSED, c->index, 0, 0, why);
 	c->state = CONN_OVER;
+	answer_end(c);
 	conn_settle(r, c);
 	loop_del(r->loop, &c->w);
 	close(c->w.fd);
 	c->w.fd = -1;
-}
-
-static void conn_failed(struct run *r, struct conn *c, int errnum)
-{
-	if (!c->connected)
-		events_add(r->ev, EV_REFUSED, c->index, errnum, 0, NULL);
-	else
-		events_add(r->ev, EV_RESET_SEEN, c->index, errnum, (int64_t)c->an.body, NULL);
-	conn_over(r, c);
-}
-
-/* Hand over what is unsent; the rest goes when the socket takes it. */
-static void conn_flush(struct run *r, struct conn *c)
-{
-	while (c->unsent_at < c->unsent_n) {
-		ssize_t n = send(c->w.fd, c->unsent + c->unsent_at, c->unsent_n - c->unsent_at, MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EAGAIN) {
-			loop_set(r->loop, &c->w, c->w.events | EPOLLOUT);
-			return;
-		}
-		if (n < 0) {
-			/* EPIPE after a FIN: what the server sent before is still to be read */
-			int errnum = errno;
-
-			free(c->unsent);
-			c->unsent = NULL;
-			/* send() has taken the socket's error with it: the read that follows shows the data, then a bare 0 */
-			if (errnum == ECONNRESET)
-				c->was_reset = true;
-			if (!c->reading)
-				conn_failed(r, c, errnum);
-			return;
-		}
-		c->unsent_at += (uint32_t)n;
-	}
-	free(c->unsent);
-	c->unsent = NULL;
-	loop_set(r->loop, &c->w, c->w.events & ~(uint32_t)EPOLLOUT);
-	if (c->withheld) {
-		events_add(r->ev, EV_PARTIAL, c->index, c->rest_at, c->unsent_n, NULL);
-	} else {
-		char nonce[NONCE_LEN + 1];
-
-		/* pipelined: two requests went in one send */
-		for (unsigned k = c->answered; k < c->asked; k++) {
-			conn_nonce(r, c, k, nonce);
-			events_addf(r->ev, EV_REQUEST, c->index, k, c->unsent_n, "%s %s", nonce, c->client->rq.line);
-		}
-		if (c->client->spec->phase == PHASE_HALF_CLOSED && c->asked == 1) {
-			shutdown(c->w.fd, SHUT_WR);
-			events_add(r->ev, EV_SHUT_WR, c->index, 0, 0, NULL);
-		}
-	}
-	if (c->state == CONN_SENDING)
-		c->state = CONN_PARKED;
 }
 
 /* Where the phase stops sending, 0: sends all. With Expect: 100-continue no byte of the body goes before the 100. */
@@ -197,17 +143,6 @@ static int conn_render(struct run *r, struct conn *c, unsigned number, struct bu
 	return c->client->proto->render(&c->client->rq, nonce, b, cuts, r->err);
 }
 
-static void answer_begin(struct run *r, struct conn *c)
-{
-	char nonce[NONCE_LEN + 1];
-
-	conn_nonce(r, c, c->answered, nonce);
-	memset(c->st, 0, c->client->proto->state_size);
-	c->client->proto->start(c->st, &c->client->rq, nonce, &c->an);
-	c->first_byte = c->head_seen = c->continued = false;
-	c->answering = true;
-}
-
 /* Send the next request, or the part of it that the phase sends. */
 void conn_ask(struct run *r, struct conn *c)
 {
@@ -223,16 +158,13 @@ void conn_ask(struct run *r, struct conn *c)
 	c->rest_at = c->asked ? 0 : phase_cut(c->client->spec, &cuts);
 	c->withheld = c->rest_at > 0;
 	c->asked = (uint16_t)(c->asked + copies);
-	c->unsent = b.p;
-	c->unsent_at = 0;
-	c->unsent_n = (uint32_t)(c->withheld ? c->rest_at : b.n);
 	if (!c->answering)
 		answer_begin(r, c);
-	conn_flush(r, c);
+	conn_send_request(r, c, &b, c->withheld ? c->rest_at : b.n);
 }
 
 /* More of a request of which part was withheld: half of its body (whole false), or all that is left. */
-static void conn_send_more(struct run *r, struct conn *c, bool whole)
+void conn_send_more(struct run *r, struct conn *c, bool whole)
 {
 	struct buf b = {0};
 	struct cuts cuts;
@@ -241,12 +173,12 @@ static void conn_send_more(struct run *r, struct conn *c, bool whole)
 		return;
 	if (conn_render(r, c, c->asked - 1u, &b, &cuts) < 0)
 		return;
+	size_t from = c->rest_at, to = whole ? b.n : cuts.half_body;
+
 	c->withheld = !whole;
-	c->unsent = b.p;
-	c->unsent_at = c->rest_at;
-	c->unsent_n = (uint32_t)(whole ? b.n : cuts.half_body);
-	c->rest_at = c->unsent_n;
-	conn_flush(r, c);
+	c->rest_at = (uint32_t)to;
+	memmove(b.p, b.p + from, to - from);
+	conn_send_request(r, c, &b, to - from);
 }
 
 void conn_send_rest(struct run *r, struct conn *c)
@@ -260,108 +192,6 @@ void conn_start_reading(struct run *r, struct conn *c)
 		return;
 	c->reading = true;
 	loop_set(r->loop, &c->w, c->w.events | EPOLLIN | EPOLLRDHUP);
-}
-
-static void answer_done(struct run *r, struct conn *c)
-{
-	const struct answer *an = &c->an;
-	/* also without an echo of ours: another request's nonce is cross-talk */
-	if (an->echo_bad_at >= 0)
-		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d echo-bad@%lld",
-			    an->status, (long long)an->echo_bad_at);
-	else
-		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s", an->status,
-			    an->echo ? " echo-ok" : "");
-	c->answered++;
-	c->client->answers++;
-	c->answering = false;
-	if (c->answered >= c->asked)
-		conn_settle(r, c);
-	if (c->client->spec->phase == PHASE_LOOP)
-		phase_loop_step(r, c);
-}
-
-static void note_progress(struct run *r, struct conn *c)
-{
-	if (c->an.continued && !c->continued) {
-		c->continued = true;
-		events_add(r->ev, EV_CONTINUE_100, c->index, 0, 0, NULL);
-		conn_send_more(r, c, c->client->spec->phase != PHASE_HALF_BODY);
-	}
-	/* interim answers are not the answer: the first byte counts from its status line on */
-	if (c->an.state >= ANSWER_HEAD && !c->first_byte && c->an.bytes) {
-		c->first_byte = true;
-		events_add(r->ev, EV_FIRST_BYTE, c->index, c->answered, 0, NULL);
-	}
-	if ((c->an.state == ANSWER_BODY || c->an.state == ANSWER_DONE) && !c->head_seen) {
-		c->head_seen = true;
-		events_add(r->ev, EV_HEAD, c->index, c->an.status, c->an.length,
-			   c->an.close ? "close" : "keep-alive");
-	}
-	if (c->an.state == ANSWER_BAD && !c->bad) {
-		c->bad = true;
-		events_add(r->ev, EV_BAD_ANSWER, c->index, (int64_t)c->an.bytes, 0, c->an.bad);
-	}
-}
-
-static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n)
-{
-	c->read_any = true;
-	while (n && !c->bad && c->state != CONN_OVER) {
-		if (!c->answering)
-			answer_begin(r, c);     /* also for what nobody asked for: a 408, garbage */
-		size_t used = c->client->proto->feed(c->st, p, n, &c->an);
-
-		note_progress(r, c);
-		if (c->an.state == ANSWER_DONE)
-			answer_done(r, c);
-		else if (used == 0)
-			break;
-		p += used;
-		n -= used;
-	}
-}
-
-static void conn_eof(struct run *r, struct conn *c)
-{
-	c->eof = true;
-	if (c->answering) {
-		c->client->proto->eof(c->st, &c->an);
-		note_progress(r, c);
-		if (c->an.state == ANSWER_DONE)
-			answer_done(r, c);
-	}
-	events_add(r->ev, EV_EOF_SEEN, c->index, c->answered,
-		   c->answering ? (int64_t)c->an.body : 0, NULL);
-	conn_over(r, c);
-}
-
-static void conn_read(struct run *r, struct conn *c)
-{
-	/* bounded per wake-up, so that one endless answer does not starve the rest */
-	for (int i = 0; i < 16 && c->state != CONN_OVER; i++) {
-		ssize_t n = recv(c->w.fd, r->buf, RUN_BUF, 0);
-
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (n < 0) {
-			conn_failed(r, c, errno);
-			return;
-		}
-		if (n == 0 && c->was_reset) {
-			conn_failed(r, c, ECONNRESET);
-			return;
-		}
-		if (n == 0) {
-			conn_eof(r, c);
-			return;
-		}
-		conn_bytes(r, c, r->buf, (size_t)n);
-		if (c->state != CONN_OVER)
-			phase_progress(r, c);
-		if (n < RUN_BUF)
-			return;         /* level-triggered: anything more wakes us again */
-	}
 }
 
 static void conn_established(struct run *r, struct conn *c)
@@ -406,13 +236,16 @@ static void conn_ready(struct watch *w, uint32_t events)
 }
 
 /* More than a few thousand connections from one address make the kernel's search for a free port slow: spread
- * them over 127.0.0.x. */
+ * them over 127.0.0.x. And one that may find the listener closed has an address of its own, 127.1.x.x: had an earlier one had the
+ * same port, its TIME-WAIT would take our SYN and no RST would come for a second (tcp_timewait_state_process: TCP_TW_SYN). */
 static int conn_bind(struct run *r, struct conn *c, const struct port *port)
 {
-	if (port->v6 || r->n_conns < 4000)
+	bool late = c->client->spec->phase == PHASE_LATE;
+
+	if (port->v6 || (r->n_conns < 4000 && !late))
 		return 0;
-	struct sockaddr_in src = {.sin_family = AF_INET,
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1 + r->n_conns / 4000)};
+	uint32_t other = late ? 0x10000 + r->n_conns % 0xfff0 : 1 + r->n_conns / 4000;
+	struct sockaddr_in src = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + other)};
 	int one = 1;
 
 	setsockopt(c->w.fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);

@@ -36,8 +36,9 @@ struct conn {
 	struct watch w;                         /* w.arg: the run */
 	struct client *client;
 	struct conn *next_pending;              /* list of conns not yet proven */
-	char *unsent;                           /* rest of what is to be sent, malloc'ed; NULL: nothing */
+	char *unsent;                           /* what is to be sent, malloc'ed; NULL: nothing */
 	uint32_t unsent_n, unsent_at;
+	uint32_t request_n;                     /* bytes of the request, or the part of one, that was handed over last */
 	uint32_t rest_at;                       /* where the part that the phase withholds begins, 0: nothing withheld */
 	int32_t index;
 	uint32_t src_ip;                        /* network order */
@@ -47,6 +48,8 @@ struct conn {
 	uint16_t asked, answered;               /* requests handed over, answers complete */
 	bool unproven, reading, eof, owed, answering, withheld, first_byte, head_seen;
 	bool gate_hit, bad, connected, continued, read_any, looped, paused, was_reset;
+	bool asking;                            /* a request is being handed over */
+	bool started;                           /* st is in use: see answer_end */
 	struct answer an;
 	_Alignas(8) char st[];                  /* proto->state_size */
 };
@@ -173,6 +176,7 @@ struct run {
 struct conn *conn_open(struct run *r, struct client *cl);
 void conn_ask(struct run *r, struct conn *c);                   /* the next request */
 void conn_send_rest(struct run *r, struct conn *c);             /* STEP_FINISH */
+void conn_send_more(struct run *r, struct conn *c, bool whole);
 void conn_start_reading(struct run *r, struct conn *c);         /* STEP_READ */
 void conn_close(struct run *r, struct conn *c, const char *why);/* STEP_CLOSE, end of the round */
 void conn_over(struct run *r, struct conn *c);
@@ -181,6 +185,14 @@ struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_numbe
 void conn_settle(struct run *r, struct conn *c);                /* its answer came or is lost */
 int conn_tcp_state(const struct conn *c);
 bool conn_heard(const struct conn *c);
+
+/* conn_io.c */
+void conn_failed(struct run *r, struct conn *c, int errnum);
+void conn_flush(struct run *r, struct conn *c);
+void conn_read(struct run *r, struct conn *c);
+void conn_send_request(struct run *r, struct conn *c, struct buf *b, size_t n);
+void answer_begin(struct run *r, struct conn *c);
+void answer_end(struct conn *c);
 
 /* phase.c */
 int clients_prepare(struct run *r);

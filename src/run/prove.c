@@ -179,7 +179,7 @@ bool phase_try_prove(struct run *r, struct conn *c)
 	case PHASE_IDLE:
 		return prove_read(r, c, &row, 0, "answered, open, nothing unread");
 	case PHASE_PIPELINED:
-		return prove_read(r, c, &row, c->unsent_n - 1, c->gate_hit ? "the first request reached the gate" :
+		return prove_read(r, c, &row, c->request_n - 1, c->gate_hit ? "the first request reached the gate" :
 				  "the first request was read, the target waits");
 	case PHASE_HALF_CLOSED:
 		if (row.state != TCP_CLOSE_WAIT)

@@ -1,0 +1,235 @@
+/* Bytes of a client connection: out to the server, and back into the protocol's reader. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "run/engine.h"
+
+void conn_failed(struct run *r, struct conn *c, int errnum)
+{
+	if (!c->connected)
+		events_add(r->ev, EV_REFUSED, c->index, errnum, 0, NULL);
+	else
+		events_add(r->ev, EV_RESET_SEEN, c->index, errnum, (int64_t)c->an.body, NULL);
+	conn_over(r, c);
+}
+
+/* More bytes for the server, in order; b is emptied. The rest of what the socket does not take now goes when it does. */
+static void conn_queue(struct conn *c, struct buf *b, size_t n)
+{
+	struct buf all = {.p = c->unsent, .n = c->unsent_n, .cap = c->unsent_n};
+
+	if (c->unsent) {
+		buf_add(&all, b->p, n);
+		buf_free(b);
+		c->unsent = all.p;
+		c->unsent_n = (uint32_t)all.n;
+		return;
+	}
+	c->unsent = b->p;
+	c->unsent_at = 0;
+	c->unsent_n = (uint32_t)n;
+	*b = (struct buf){0};
+}
+
+/* The kernel has all of a request, or all that its phase sends of it. */
+static void request_sent(struct run *r, struct conn *c)
+{
+	char nonce[NONCE_LEN + 1];
+
+	c->asking = false;
+	if (c->withheld) {
+		events_add(r->ev, EV_PARTIAL, c->index, c->rest_at, c->request_n, NULL);
+	} else {
+		/* pipelined: two requests went in one send */
+		for (unsigned k = c->answered; k < c->asked; k++) {
+			conn_nonce(r, c, k, nonce);
+			events_addf(r->ev, EV_REQUEST, c->index, k, c->request_n, "%s %s", nonce, c->client->rq.line);
+		}
+		if (c->client->spec->phase == PHASE_HALF_CLOSED && c->asked == 1) {
+			shutdown(c->w.fd, SHUT_WR);
+			events_add(r->ev, EV_SHUT_WR, c->index, 0, 0, NULL);
+		}
+	}
+	if (c->state == CONN_SENDING)
+		c->state = CONN_PARKED;
+}
+
+/* Hand over what is unsent; the rest goes when the socket takes it. */
+void conn_flush(struct run *r, struct conn *c)
+{
+	while (c->unsent && c->unsent_at < c->unsent_n) {
+		ssize_t n = send(c->w.fd, c->unsent + c->unsent_at, c->unsent_n - c->unsent_at, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EAGAIN) {
+			loop_set(r->loop, &c->w, c->w.events | EPOLLOUT);
+			return;
+		}
+		if (n < 0) {
+			/* EPIPE after a FIN: what the server sent before is still to be read */
+			int errnum = errno;
+
+			free(c->unsent);
+			c->unsent = NULL;
+			/* send() has taken the socket's error with it: the read that follows shows the data, then a bare 0 */
+			if (errnum == ECONNRESET)
+				c->was_reset = true;
+			if (!c->reading)
+				conn_failed(r, c, errnum);
+			return;
+		}
+		c->unsent_at += (uint32_t)n;
+	}
+	free(c->unsent);
+	c->unsent = NULL;
+	loop_set(r->loop, &c->w, c->w.events & ~(uint32_t)EPOLLOUT);
+	if (c->asking)
+		request_sent(r, c);
+}
+
+/* A request, or the next part of one: the first n bytes of b, which is emptied. */
+void conn_send_request(struct run *r, struct conn *c, struct buf *b, size_t n)
+{
+	c->asking = true;
+	c->request_n = (uint32_t)n;
+	conn_queue(c, b, n);
+	conn_flush(r, c);
+}
+
+/* What the protocol itself owes the server (an acknowledgement, a pong): no request of the scenario. */
+static void conn_reply(struct run *r, struct conn *c, struct buf *reply)
+{
+	if (!reply->n || c->state == CONN_OVER || c->w.fd < 0) {
+		buf_free(reply);
+		return;
+	}
+	conn_queue(c, reply, reply->n);
+	conn_flush(r, c);
+}
+
+/* What start() made is given back. The answer itself can still be looked at. */
+void answer_end(struct conn *c)
+{
+	if (c->started && c->client->proto->stop)
+		c->client->proto->stop(c->st);
+	c->started = false;
+}
+
+void answer_begin(struct run *r, struct conn *c)
+{
+	char nonce[NONCE_LEN + 1];
+
+	answer_end(c);
+	conn_nonce(r, c, c->answered, nonce);
+	memset(c->st, 0, c->client->proto->state_size);
+	c->client->proto->start(c->st, &c->client->rq, nonce, &c->an);
+	c->first_byte = c->head_seen = c->continued = false;
+	c->answering = c->started = true;
+}
+
+static void answer_done(struct run *r, struct conn *c)
+{
+	const struct answer *an = &c->an;
+	/* also without an echo of ours: another request's nonce is cross-talk */
+	if (an->echo_bad_at >= 0)
+		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d echo-bad@%lld",
+			    an->status, (long long)an->echo_bad_at);
+	else
+		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s", an->status,
+			    an->echo ? " echo-ok" : "");
+	c->answered++;
+	c->client->answers++;
+	c->answering = false;
+	if (c->answered >= c->asked)
+		conn_settle(r, c);
+	if (c->client->spec->phase == PHASE_LOOP)
+		phase_loop_step(r, c);
+}
+
+static void note_progress(struct run *r, struct conn *c)
+{
+	if (c->an.continued && !c->continued) {
+		c->continued = true;
+		events_add(r->ev, EV_CONTINUE_100, c->index, 0, 0, NULL);
+		conn_send_more(r, c, c->client->spec->phase != PHASE_HALF_BODY);
+	}
+	/* interim answers are not the answer: the first byte counts from its status line on */
+	if (c->an.state >= ANSWER_HEAD && !c->first_byte && c->an.bytes) {
+		c->first_byte = true;
+		events_add(r->ev, EV_FIRST_BYTE, c->index, c->answered, 0, NULL);
+	}
+	if ((c->an.state == ANSWER_BODY || c->an.state == ANSWER_DONE) && !c->head_seen) {
+		c->head_seen = true;
+		events_add(r->ev, EV_HEAD, c->index, c->an.status, c->an.length,
+			   c->an.close ? "close" : "keep-alive");
+	}
+	if (c->an.state == ANSWER_BAD && !c->bad) {
+		c->bad = true;
+		events_add(r->ev, EV_BAD_ANSWER, c->index, (int64_t)c->an.bytes, 0, c->an.bad);
+	}
+}
+
+static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n)
+{
+	struct buf reply = {0};
+
+	c->read_any = true;
+	while (n && !c->bad && c->state != CONN_OVER) {
+		if (!c->answering)
+			answer_begin(r, c);     /* also for what nobody asked for: a 408, garbage */
+		size_t used = c->client->proto->feed(c->st, p, n, &c->an, &reply);
+
+		note_progress(r, c);
+		if (c->an.state == ANSWER_DONE)
+			answer_done(r, c);
+		else if (used == 0)
+			break;
+		p += used;
+		n -= used;
+	}
+	conn_reply(r, c, &reply);
+}
+
+static void conn_eof(struct run *r, struct conn *c)
+{
+	c->eof = true;
+	if (c->answering) {
+		c->client->proto->eof(c->st, &c->an);
+		note_progress(r, c);
+		if (c->an.state == ANSWER_DONE)
+			answer_done(r, c);
+	}
+	events_add(r->ev, EV_EOF_SEEN, c->index, c->answered,
+		   c->answering ? (int64_t)c->an.body : 0, NULL);
+	conn_over(r, c);
+}
+
+void conn_read(struct run *r, struct conn *c)
+{
+	/* bounded per wake-up, so that one endless answer does not starve the rest */
+	for (int i = 0; i < 16 && c->state != CONN_OVER; i++) {
+		ssize_t n = recv(c->w.fd, r->buf, RUN_BUF, 0);
+
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			return;
+		if (n < 0) {
+			conn_failed(r, c, errno);
+			return;
+		}
+		if (n == 0 && c->was_reset) {
+			conn_failed(r, c, ECONNRESET);
+			return;
+		}
+		if (n == 0) {
+			conn_eof(r, c);
+			return;
+		}
+		conn_bytes(r, c, r->buf, (size_t)n);
+		if (c->state != CONN_OVER)
+			phase_progress(r, c);
+		if (n < RUN_BUF)
+			return;         /* level-triggered: anything more wakes us again */
+	}
+}
