@@ -38,6 +38,61 @@ static int32_t late(int us, bool refused)
 	return c;
 }
 
+/* The server holds its listener open and serves nobody: closed at us, which resets who came at 10 ms. */
+static int32_t comes_late(int closed)
+{
+	client("new", PHASE_LATE);
+	starts();
+	signalled();
+	int32_t c = late(MS(10), false);
+
+	asks(MS(11), c, 0, "GET /");
+	closes_listener(closed);
+	return c;
+}
+
+START_TEST(con_8_late)
+{
+	int32_t c = comes_late(MS(100));
+
+	rst(MS(100) + 10, c, 0, 0, 0);
+	exits(MS(110), 0);
+	ends(MS(111));
+	judge();
+	fails("CON-8");
+	says("CON-8", "request sent 6ms after SIGTERM, then RST");
+	ck_assert(verdict("CON-8")->level == SHOULD);
+	ck_assert_int_eq(outcome_of(c), CONN_ACCEPTED_LATE);
+}
+END_TEST
+
+START_TEST(con_8_late_is_served)
+{
+	int32_t c = comes_late(MS(100));
+
+	answers(MS(12), c, 0, 503, 16, "close");
+	fin(MS(13), c, 1, 0);
+	exits(MS(110), 0);
+	ends(MS(111));
+	judge();
+	fails("");
+	is("CON-8", PASS);
+}
+END_TEST
+
+START_TEST(con_8_late_is_lsn_1)
+{
+	int32_t c = comes_late(MS(2100));
+
+	rst(MS(2100) + 10, c, 0, 0, 0);
+	exits(MS(2110), 0);
+	ends(MS(2111));
+	judge();
+	fails("LSN-1");
+	is("CON-8", SKIP);
+}
+END_TEST
+
 START_TEST(con_9_interleaves)
 {
 	client("new", PHASE_LATE);
@@ -209,7 +264,8 @@ int main(void)
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(con_8_served), T(con_9_interleaves), T(con_9_row_only), T(con_9_restart_is_ours), T(con_10);
+	T(con_8_served), T(con_8_late), T(con_8_late_is_served), T(con_8_late_is_lsn_1);
+	T(con_9_interleaves), T(con_9_row_only), T(con_9_restart_is_ours), T(con_10);
 	T(con_10_never_reads), T(con_10_whole), T(con_11), T(con_12), T(con_12_without_packets);
 	T(con_12_kernel_goes_on);
 	return rig_main(s);

@@ -1,15 +1,8 @@
 /* LSN-1, LSN-2, LSN-6: when the listener closes, what then, and who was told before. */
 #include <errno.h>
 
+#include "judge/listener.h"
 #include "judge/say.h"
-
-/* Some good servers look at their flag once a second (gunicorn's threads). */
-#define DEFAULT_LISTENER_WITHIN (2 * NSEC_PER_SEC)
-
-static nsec_t listener_within(const struct scenario *sc)
-{
-	return sc->expect.listener_within > 0 ? sc->expect.listener_within : DEFAULT_LISTENER_WITHIN;
-}
 
 static bool was_listening(const struct port_fact *p)
 {
@@ -100,45 +93,12 @@ static void judge_lsn_1(
 
 /* ---- LSN-2 ---- */
 
-static const struct port_fact *port_of(const struct facts *f, const struct conn_fact *c)
-{
-	for (uint32_t i = 0; i < f->n_ports; i++)
-		if (f->ports[i].round == c->round && f->ports[i].number == fact_a(f, c->connect))
-			return &f->ports[i];
-	return NULL;
-}
-
-/* Did c come when its port's listener was gone, and before the harness itself started the command
- * again? Then the event that says so, else 0. */
-static uint32_t came_after(const struct facts *f, const struct conn_fact *c)
-{
-	const struct round_fact *r = round_of(f, c);
-	const struct port_fact *p = round_judged(f, r) ? port_of(f, c) : NULL;
-	nsec_t t = fact_t(f, c->connect);
-
-	if (!p || !p->closed || t <= fact_t(f, p->closed) || t >= fact_t(f, r->relaunch) ||
-		t >= fact_t(f, r->kill))
-		return 0;
-	return p->back && fact_t(f, p->back) <= t ? 0 : p->closed;
-}
-
 static bool refusal_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep)
 		return false;
 	for_each_conn(f, c) {
 		if (came_after(f, c))
-			return true;
-	}
-	return false;
-}
-
-static bool refused_before(const struct facts *f, const struct conn_fact *c)
-{
-	for_each_conn(f, d) {
-		if (d->round == c->round && d->refused && d->outcome == CONN_REFUSED_AFTER &&
-			fact_a(f, d->connect) == fact_a(f, c->connect) &&
-			fact_t(f, d->refused) < fact_t(f, c->connect))
 			return true;
 	}
 	return false;
