@@ -38,29 +38,29 @@ static int32_t late(int us, bool refused)
 	return c;
 }
 
-/* The server holds its listener open and serves nobody: closed at us, which resets who came at 10 ms. */
+/* The server holds its listener open and serves nobody: closed at us, which resets who came at 110 ms. */
 static int32_t comes_late(int closed)
 {
 	client("new", PHASE_LATE);
 	starts();
 	signalled();
-	int32_t c = late(MS(10), false);
+	int32_t c = late(MS(110), false);
 
-	asks(MS(11), c, 0, "GET /");
+	asks(MS(111), c, 0, "GET /");
 	closes_listener(closed);
 	return c;
 }
 
 START_TEST(con_8_late)
 {
-	int32_t c = comes_late(MS(100));
+	int32_t c = comes_late(MS(200));
 
-	rst(MS(100) + 10, c, 0, 0, 0);
-	exits(MS(110), 0);
-	ends(MS(111));
+	rst(MS(200) + 10, c, 0, 0, 0);
+	exits(MS(210), 0);
+	ends(MS(211));
 	judge();
 	fails("CON-8");
-	says("CON-8", "request sent 6ms after SIGTERM, then RST");
+	says("CON-8", "request sent 106ms after SIGTERM, then RST");
 	ck_assert(verdict("CON-8")->level == SHOULD);
 	ck_assert_int_eq(outcome_of(c), CONN_ACCEPTED_LATE);
 }
@@ -68,12 +68,12 @@ END_TEST
 
 START_TEST(con_8_late_is_served)
 {
-	int32_t c = comes_late(MS(100));
+	int32_t c = comes_late(MS(200));
 
-	answers(MS(12), c, 0, 503, 16, "close");
-	fin(MS(13), c, 1, 0);
-	exits(MS(110), 0);
-	ends(MS(111));
+	answers(MS(112), c, 0, 503, 16, "close");
+	fin(MS(113), c, 1, 0);
+	exits(MS(210), 0);
+	ends(MS(211));
 	judge();
 	fails("");
 	is("CON-8", PASS);

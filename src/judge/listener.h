@@ -16,6 +16,6 @@ bool refused_before(const struct facts *f, const struct conn_fact *c);
 const char *listener_charged(const struct facts *f, const struct conn_fact *c);
 /* How many were waiting to be accepted when the signal came, as LISTEN's Recv-Q said. Cites it. */
 int64_t listener_queued(const struct facts *f, const struct round_fact *r, struct finding *ret);
-/* It came while the server was stopping, found the port open, and asked for something. (Of a burst some always do in the instant
- * between signal and close: only clients that were to come late count.) */
+/* It came while the server was stopping, 100 ms after the signal or later, found the port open, and asked for something. (Of a
+ * burst some always come in the instant between signal and close: only clients that were to come late count.) */
 bool came_late(const struct facts *f, const struct conn_fact *c);
