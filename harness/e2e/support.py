@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -211,3 +212,22 @@ def verdicts(report: dict) -> list[tuple]:
 def red(report: dict, level: str) -> set:
     """Ids of the checks that FAIL at this level."""
     return {check for _, check, outcome, at in verdicts(report) if outcome == "FAIL" and at == level}
+
+
+LEFT_OUT = "left out of this run by"
+"""Words of a verdict that yields to a check which the scenario, --only or --skip leaves out."""
+
+
+def unanswered(report: dict) -> list[str]:
+    """Verdicts that leave what they saw to a check that does not FAIL in the same scenario: there must be none."""
+    found = []
+    for s in report["scenarios"]:
+        failed = {v["check"] for v in s["verdicts"] if v["outcome"] == "FAIL"}
+        told = {v["check"] for v in s["verdicts"]}
+        for v in s["verdicts"]:
+            named = set(re.findall(r"see ([A-Z]+-\d+(?:, [A-Z]+-\d+)*)", v["actual"] or ""))
+            seen = set(v["see"]) | {i for ids in named for i in ids.split(", ")}
+            absent = {x for x in seen - told if LEFT_OUT in (v["actual"] or "")}
+            if v["outcome"] in ("PASS", "SKIP") and seen - failed - absent:
+                found.append(f"{v['check']} in {s['name']}: {v['actual']} ({s['evidence']})")
+    return found

@@ -90,6 +90,7 @@ def test_line(cli, line):
                                 ("are UNSURE", unsure, line.unsure)):
         assert found == wanted, f"these {kind} and should not: {sorted(found - wanted)}; " \
             f"should and do not: {sorted(wanted - found)}{said_of(report, found ^ wanted)}"
+    assert not support.unanswered(report), "verdicts that yield to a check that did not fail"
     assert got.status == (1 if line.must else 2 if line.unsure else 0), got
     passed = [v for v in support.verdicts(report) if v[2] == "PASS"]
     assert passed or line.must or line.unsure, "a line on which nothing is judged proves nothing"

@@ -175,6 +175,114 @@ START_TEST(restart_is_another_process)
 }
 END_TEST
 
+/* ---- nobody yields to a check that did not FAIL ---- */
+
+/* A silent client that was never proven there: PEER-1 cannot say anything about it, so the hang is nobody's. */
+START_TEST(nobody_answers)
+{
+	unsigned s = client("silent", PHASE_CONNECTED);
+
+	starts();
+	int32_t c = opened(MS(2), "silent");
+
+	add(MS(3), EV_UNPROVEN, c, g.clients[s].phase, 0, "nobody accepted it");
+	signalled();
+	closes_listener(MS(6));
+	still_open(MS(10004), c, 1, 1);
+	hangs("waiting for client #1 (silent, connected)");
+	over(MS(10010));
+	fails("");
+	is("EXI-2", UNSURE);
+	says("EXI-2", "left to PEER-1, which was not judged");
+	ck_assert_int_eq(g.res.outcome, UNSURE);
+}
+END_TEST
+
+/* What was left out by --only answers all the same, and that is said. */
+START_TEST(yields_to_what_is_left_out)
+{
+	char *only[] = { "EXI-2", "LSN-1", NULL };
+	unsigned s = client("idle", PHASE_IDLE);
+
+	starts();
+	int32_t c = parked(s, "GET /");
+
+	signalled();
+	closes_listener(MS(6));
+	still_open(MS(10004), c, 1, 1);
+	hangs("waiting for client #1 (idle, idle)");
+	ends(MS(10010));
+	judge_only(only);
+	fails("");
+	is("EXI-2", SKIP);
+	says("EXI-2", "see CON-6 (left out of this run");
+	judge();
+	fails("CON-6");
+	says("EXI-2", "see CON-6");
+}
+END_TEST
+
+/* Go's answers are chunked: the successor of a pipeline, of which not a byte came, is no cut stream. */
+START_TEST(pipelined_and_chunked)
+{
+	unsigned s = client("pipelined", PHASE_PIPELINED);
+
+	starts();
+	int32_t c = parked(s, "GET /gate");
+
+	signalled();
+	closes_listener(MS(6));
+	answers(MS(7), c, 0, 200, -1, "close");
+	fin(MS(8), c, 1, 0);
+	exits(MS(9), 0);
+	over(MS(10));
+	fails("");
+	is("CON-11", PASS);
+}
+END_TEST
+
+/* The answer in flight was reset after the second signal, as its policy allows: CON-1 and CON-3 both say so. */
+START_TEST(lost_by_contract)
+{
+	unsigned slow = client("slow", PHASE_WAITING), p = client("pipelined", PHASE_PIPELINED);
+
+	g.sc.n_signals = 2;
+	starts();
+	int32_t c = parked(slow, "GET /gate"), d = parked(p, "GET /gate");
+
+	signalled();
+	closes_listener(MS(6));
+	add(MS(30), EV_SIGNAL, 1, SIGTERM, AT(MS(30)) + 1000, "process 100");
+	rst(MS(31), c, 0, 0, 0);
+	fin(MS(31), d, 0, 0);
+	exits(MS(32), 1);
+	over(MS(50));
+	fails("");
+	is("CON-1", PASS);
+	is("CON-3", PASS);
+	is("CON-5", PASS);
+	says("CON-3", "by the contract");
+}
+END_TEST
+
+/* CON-5 leaves it to CON-1, which leaves it to CON-2: who reads CON-5 is sent to the one that failed. */
+START_TEST(yields_to_the_root)
+{
+	unsigned p = client("pipelined", PHASE_PIPELINED);
+
+	starts();
+	int32_t c = parked(p, "GET /gate");
+
+	signalled();
+	rst(MS(6), c, 0, 0, 0);
+	good_end();
+	fails("CON-2");
+	is("CON-5", SKIP);
+	ck_assert_str_eq(verdict("CON-5")->actual, "not charged twice: see CON-2");
+	ck_assert_str_eq(verdict("CON-1")->actual, "not charged twice: see CON-2");
+}
+END_TEST
+
 #define T(name) tcase_add_test(tc, name)
 int main(void)
 {
@@ -185,5 +293,6 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(blocked_by_a_silent_client), T(ignores_the_signal), T(waits_for_nobody), T(go_prints_its_stacks);
 	T(default_death_is_charged_once), T(fast_stop), T(no_verdict_when_witnesses_disagree), T(restart_is_another_process);
+	T(nobody_answers), T(yields_to_what_is_left_out), T(pipelined_and_chunked), T(lost_by_contract), T(yields_to_the_root);
 	return rig_main(s);
 }

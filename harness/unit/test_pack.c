@@ -18,6 +18,7 @@ static void adopt(struct result *r, struct verdict *v)
 	for (size_t i = 0; i < r->n_verdicts; i++) {
 		v[i] = r->verdicts[i];
 		v[i].check = checks[i % n_checks];
+		v[i].finding.see = i ? 0 : 5;
 	}
 	r->verdicts = v;
 }
@@ -40,6 +41,7 @@ static void same_verdict(const struct verdict *a, const struct verdict *b)
 	same_text(f->actual, g->actual);
 	same_text(f->whose, g->whose);
 	same_text(f->hint, g->hint);
+	ck_assert_uint_eq(f->see, g->see);
 	ck_assert_uint_eq(f->n_cites, g->n_cites);
 	ck_assert_mem_eq(f->cites, g->cites, f->n_cites * sizeof *f->cites);
 }

@@ -183,7 +183,7 @@ static void charge_clients(
 	const struct facts *f, const struct round_fact *r, const struct open_clients *o, struct hung *h)
 {
 	bool force = second_policy(f) == SECOND_FORCE;
-	bool forces = r->sig2 && (force || fact_a(f, r->sig2) == SIGINT);
+	bool forces = r->sig2 && (force || (fact_a(f, r->sig2) == SIGINT && second_policy(f) == SECOND_ANY));
 
 	if (o->e_peer2 && !(r->sig2 && force))
 		charge(h, "PEER-2", "a client that does not read, or does not close, holds it",

@@ -1,4 +1,5 @@
 /* CON-4, CON-5: requests that were only half there. */
+#include "judge/loss.h"
 #include "judge/say.h"
 
 #define HALVES (PHASES(HALF_HEADER) | PHASES(HALF_BODY))
@@ -106,11 +107,14 @@ static void judge_con_5(
 			continue;
 		enum conn_how how = conn_how(f, c, &end);
 
-		if (!c->answers && c->outcome != CONN_COMPLETED) {
-			sum_see(&t, c->outcome == CONN_HUNG ?
-					    hung_charged(f, c) ? hung_charged(f, c) : "EXI-2" :
-				    c->outcome == CONN_RESET_IN_FLIGHT ? "CON-2" :
-									 "CON-1");
+		if (!c->answers && c->outcome == CONN_HUNG && !hung_charged(f, c)) {
+			sum_unsure(&t, c->still, "%s: no answer and no end of it was seen", client_name(f, c));
+		} else if (!c->answers && c->outcome == CONN_HUNG) {
+			sum_see(&t, hung_charged(f, c));
+		} else if (!c->answers && c->outcome != CONN_COMPLETED && by_contract(f, c, end_time(f, c))) {
+			t.contract++;
+		} else if (!c->answers && c->outcome != CONN_COMPLETED) {
+			sum_see(&t, loss_of(f, c));     /* the first came to nothing */
 		} else if (conn_partial(f, c) && (how == HOW_FIN || how == HOW_RST)) {
 			if (end_time(f, c) >= contract_from(f, round_of(f, c)))
 				t.contract++;

@@ -1,4 +1,7 @@
 /* CON-1, CON-2, CON-3: requests that the server had read when the signal came. */
+#include <string.h>
+
+#include "judge/loss.h"
 #include "judge/say.h"
 
 #define OWED (PHASES(WAITING) | PHASES(STREAMING) | PHASES(HALF_CLOSED) | PHASES(PIPELINED))
@@ -21,19 +24,6 @@ static bool in_flight_applies(const struct scenario *sc, const struct facts *f)
 			return true;
 	}
 	return false;
-}
-
-static bool by_contract(const struct facts *f, const struct conn_fact *c, nsec_t t)
-{
-	return t >= contract_from(f, round_of(f, c));
-}
-
-/* The policy says that a second signal changes nothing, and after it this was lost: SIG-3 says so. */
-static bool second_broke_it(const struct facts *f, const struct conn_fact *c, nsec_t t)
-{
-	const struct round_fact *r = round_of(f, c);
-
-	return r->sig2 && second_policy(f) == SECOND_IDEMPOTENT && t >= fact_t(f, r->sig2);
 }
 
 /* Lost because the process left, or while it lived on? The remedy is another. */
@@ -135,14 +125,8 @@ static void one_in_flight(struct sum *t, const struct conn_fact *c)
 		hung_elsewhere(t, c);
 	else if (by_contract(f, c, when))
 		t->contract++;
-	else if (second_broke_it(f, c, when))
-		sum_see(t, "SIG-3");
-	else if (c->outcome == CONN_RESET_IN_FLIGHT)
-		sum_see(t, "CON-2");
-	else if (c->outcome == CONN_TAIL_LOST)
-		sum_see(t, "CON-3");
-	else if (c->outcome == CONN_TRUNCATED && head_of_cut(f, c) && fact_b(f, head_of_cut(f, c)) == -1)
-		sum_see(t, "CON-11");
+	else if (strcmp(loss_of(f, c), "CON-1"))
+		sum_see(t, loss_of(f, c));
 	else
 		lost(t, c);
 }
@@ -243,8 +227,10 @@ static void judge_con_3(
 			t.good++;
 		} else if (c->outcome == CONN_HUNG) {
 			hung_elsewhere(&t, c);
+		} else if (!c->bad && by_contract(f, c, end_time(f, c))) {
+			t.contract++;
 		} else {
-			sum_see(&t, c->outcome == CONN_RESET_IN_FLIGHT ? "CON-2" : "CON-1");
+			sum_see(&t, loss_of(f, c));
 		}
 	}
 	sum_end(&t, "answers in flight ended without RST");

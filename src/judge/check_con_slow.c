@@ -1,6 +1,7 @@
 /* CON-10, CON-11, CON-12: who reads slowly, who reads without end, who is told nothing. */
 #include <string.h>
 
+#include "judge/loss.h"
 #include "judge/say.h"
 
 /* Does the scenario let this client read again? One that never reads may be cut by a server that bounds
@@ -96,19 +97,20 @@ static void judge_con_11(
 			t.good++;
 		else if (c->bad)
 			sum_see(&t, "CON-1");
-		else if (c->outcome == CONN_RESET_IN_FLIGHT)
-			sum_see(&t, "CON-2");
+		else if (c->phase == PHASE_PIPELINED && c->answers && !conn_partial(f, c))
+			t.good++;       /* the first answer is whole; of the successor not a byte came, which is right */
+		else if (c->phase == PHASE_PIPELINED && c->answers)
+			sum_see(&t, "CON-5");
 		else if (c->outcome == CONN_HUNG && hung_charged(f, c))
 			sum_see(&t, hung_charged(f, c));
-		else if (c->outcome != CONN_TRUNCATED || !head_of_cut(f, c))
-			sum_see(&t, "CON-1");
-		else if (end_time(f, c) >= contract_from(f, round_of(f, c)))
+		else if (c->outcome == CONN_HUNG)
+			sum_unsure(&t, c->still, "%s: no end of it was seen", client_name(f, c));
+		else if (by_contract(f, c, end_time(f, c)))
 			t.contract++;
+		else if (strcmp(loss_of(f, c), "CON-11"))
+			sum_see(&t, loss_of(f, c));
 		else if (charged_to_default(f, round_of(f, c)))
 			sum_see(&t, "SIG-1");
-		else if (round_of(f, c)->sig2 && second_policy(f) == SECOND_IDEMPOTENT &&
-			 end_time(f, c) >= fact_t(f, round_of(f, c)->sig2))
-			sum_see(&t, "SIG-3");
 		else if (sum_bad(&t, MUST, "server", "%s", loss_text(f, c)))
 			cite_conn(f, ret, c);
 	}
@@ -142,7 +144,7 @@ static void judge_con_12(
 		if (!c->connected || !r->exit)
 			continue;
 		if (r->kill) {
-			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+			sum_killed(&t, r);
 		} else if (!conn_ghost(f, c)) {
 			t.good++;
 		} else if (sum_bad(&t, MUST, "server",

@@ -37,7 +37,7 @@ static void one_status(struct sum *t, const struct round_fact *r)
 	const struct hung *h = hang_of(f, r);
 
 	if (e.kind == ENDED_BY_US || (e.kind == ENDED_NOT && h->kind != HANG_NONE))
-		sum_see(t, h->charged ? h->charged : "EXI-2");
+		sum_killed(t, r);
 	else if (e.kind == ENDED_NOT)
 		sum_unsure(t, r->sig, "no end of the process was seen");
 	else if (e.kind == ENDED_SIGNAL && !explicitly && fatal_signal(e.value))

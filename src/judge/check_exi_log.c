@@ -20,7 +20,7 @@ static void one_log(struct sum *t, const struct round_fact *r)
 	if (!l.before && !l.before_missing)
 		return;
 	if (r->kill || !r->exit) {
-		sum_see(t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+		sum_killed(t, r);
 	} else if (charged_to_default(f, r)) {
 		sum_see(t, "SIG-1");
 	} else if (crash_of(f, r) || log_unread(f, r)) {
@@ -81,7 +81,7 @@ static void judge_exi_4(
 		if (line_matches(f, sc->expect.log, &line)) {
 			t.good++;
 		} else if (r->kill || !r->exit) {
-			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+			sum_killed(&t, r);
 		} else if (sum_bad(&t, MUST, "application", "no line of its output matches '%s'",
 				   sc->expect.log)) {
 			cite(ret, r->sig);

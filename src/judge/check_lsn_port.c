@@ -60,7 +60,7 @@ static void one_rebind(struct sum *t, const struct round_fact *r, uint32_t n, bo
 		t->good++;
 		*ret_time_wait |= errnum != 0;
 	} else if (strict && r->kill && !held) {
-		sum_see(t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+		sum_killed(t, r);
 	} else if (held && held[0] == 'R') {
 		sum_see(t, held);
 	} else if (sum_bad(t, strict ? MUST : SHOULD, held ? "server" : "environment",
@@ -158,7 +158,7 @@ static void judge_lsn_5(
 		bool any = false;
 
 		if (!r->exit || r->kill) {
-			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+			sum_killed(&t, r);
 			continue;
 		}
 		for_each_event(f, EV_LEFT_FILE, n) {

@@ -32,7 +32,7 @@ static void judge_res_1(
 		bool any = false;
 
 		if (!r->exit || r->kill) {
-			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+			sum_killed(&t, r);
 			continue;
 		}
 		for_each_event(f, EV_LEFT_PROCESS, n) {
@@ -150,7 +150,7 @@ static void judge_res_5(
 		bool any = false;
 
 		if (!r->exit || r->kill) {
-			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+			sum_killed(&t, r);
 			continue;
 		}
 		for_each_event(f, EV_LEFT_HOLDER, n) {

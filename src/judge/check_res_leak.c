@@ -153,7 +153,7 @@ static void left_files(struct sum *t, const struct round_fact *r)
 	bool any = false;
 
 	if (!r->exit || r->kill) {
-		sum_see(t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+		sum_killed(t, r);
 		return;
 	}
 	for_each_event(f, EV_LEFT_FILE, n) {

@@ -17,6 +17,15 @@ const struct check *const checks[] = {
 #undef X
 const size_t n_checks = sizeof checks / sizeof *checks;
 
+unsigned check_index(const struct check *check)
+{
+	unsigned i = 0;
+
+	while (i < n_checks && checks[i] != check)
+		i++;
+	return i;
+}
+
 const struct check *check_by_id(const char *id)
 {
 	for (size_t i = 0; id && i < n_checks; i++)
@@ -59,36 +68,107 @@ static bool selected(const struct scenario *sc, char **only, char **skip, const 
 	return listed(sc->only, check, &any) || !any;
 }
 
-static void add_verdict(struct result *ret, const struct check *check, const struct finding *finding)
+/* What the checks said, each asked at most once. */
+struct bench {
+	const struct scenario *sc;
+	const struct facts *f;
+	struct arena *arena;
+	struct finding found[CHECK_N];
+	uint64_t asked, applies;
+};
+
+/* false: it has nothing to say about this scenario. */
+static bool ask(struct bench *b, unsigned i)
 {
-	ret->verdicts[ret->n_verdicts++] = (struct verdict){ .check = check, .finding = *finding };
+	const struct check *check = checks[i];
+	const struct facts *f = b->f;
+	struct finding *ret = &b->found[i];
+
+	if (b->asked >> i & 1)
+		return b->applies >> i & 1;
+	b->asked |= UINT64_C(1) << i;
+	/* a log that is none, or witnesses that disagree: BROKEN, and no verdict on the target */
+	if ((f->incomplete && check != &check_har_1) || (f->dissent && !is_har(check)))
+		return false;
+	if (!f->incomplete && !check->applies(b->sc, f))
+		return false;
+	*ret = (struct finding){ .outcome = SKIP, .level = check->level };
+	if (is_har(check) || !f->unreachable)
+		check->judge(b->sc, f, b->arena, ret);
+	if (f->unreachable && check != &check_har_3 && ret->outcome != BROKEN) {
+		*ret = (struct finding){ .level = check->level, .expected = check->title };
+		found(f, ret, SKIP, "a phase of this scenario could not be reached (HAR-3 says which)");
+	}
+	b->applies |= UINT64_C(1) << i;
+	return true;
+}
+
+/* Who FAILed, following those that yield in their turn; *ret_open: one that leads to no failure. */
+static uint64_t roots_of(struct bench *b, uint64_t see, uint64_t passed, unsigned *ret_open)
+{
+	uint64_t roots = 0;
+
+	for (unsigned i = 0; i < n_checks; i++) {
+		uint64_t bit = UINT64_C(1) << i;
+
+		if (!(see & bit))
+			continue;
+		if (ask(b, i) && b->found[i].outcome == FAIL)
+			roots |= bit;
+		else if ((b->applies & bit) && b->found[i].see && !(passed & bit))
+			roots |= roots_of(b, b->found[i].see, passed | bit, ret_open);
+		else
+			*ret_open = i;
+	}
+	return roots;
+}
+
+/* A check may leave what it saw to another one only if that one FAILs: otherwise nobody would answer for it. */
+static void settle(struct bench *b, unsigned i, uint64_t told)
+{
+	struct finding *v = &b->found[i];
+	unsigned open = CHECK_N;
+	uint64_t roots;
+
+	if (!v->see)
+		return;
+	roots = roots_of(b, v->see, UINT64_C(1) << i, &open);
+	if (open < n_checks) {
+		v->outcome = UNSURE;
+		v->see = UINT64_C(1) << open;
+		v->actual = arena_printf(b->arena, "left to %s, which %s: nobody answers for it", checks[open]->id,
+			!(b->applies >> open & 1) ? "does not apply here" :
+			b->found[open].outcome == UNSURE ? "is UNSURE itself" :
+			b->found[open].outcome == PASS ? "passed" : "was not judged");
+		return;
+	}
+	if (v->outcome == PASS && roots != v->see)
+		v->actual = arena_printf(b->arena, "%s (see %s)", v->actual, see_text(b->arena, roots));
+	if (v->outcome == SKIP)
+		v->actual = arena_printf(b->arena, "not charged twice: see %s%s", see_text(b->arena, roots),
+			roots & ~told ? " (left out of this run by `only`, --only or --skip)" : "");
+	v->see = roots;
 }
 
 static void judge_checks(const struct scenario *sc, const struct facts *f, char **only, char **skip,
 	struct arena *arena, struct result *ret)
 {
-	for (size_t i = 0; i < n_checks; i++) {
-		const struct check *check = checks[i];
-		struct finding finding = { .outcome = SKIP, .level = check->level };
-		bool wanted = selected(sc, only, skip, check), any;
+	struct bench *b = arena_new_of(arena, struct bench);
+	uint64_t told = 0;
+	bool any;
 
-		if (!wanted && (!is_har(check) || listed(skip, check, &any)))
-			continue;
-		/* a log that is none, or witnesses that disagree: BROKEN, and no verdict on the target */
-		if ((f->incomplete && check != &check_har_1) || (f->dissent && !is_har(check)))
-			continue;
-		if (!f->incomplete && !check->applies(sc, f))
-			continue;
-		if (is_har(check) || !f->unreachable)
-			check->judge(sc, f, arena, &finding);
-		if (f->unreachable && check != &check_har_3 && finding.outcome != BROKEN) {
-			finding = (struct finding){ .level = check->level, .expected = check->title };
-			found(f, &finding, SKIP,
-				"a phase of this scenario could not be reached: see HAR-3");
+	*b = (struct bench){ .sc = sc, .f = f, .arena = arena };
+	for (unsigned i = 0; i < n_checks; i++)
+		if (selected(sc, only, skip, checks[i]) && ask(b, i))
+			told |= UINT64_C(1) << i;
+		else if (is_har(checks[i]) && !listed(skip, checks[i], &any) && ask(b, i) &&
+			 (b->found[i].outcome == UNSURE || b->found[i].outcome == BROKEN))
+			told |= UINT64_C(1) << i;
+	for (unsigned i = 0; i < n_checks; i++)
+		if (told >> i & 1) {
+			settle(b, i, told);
+			ret->verdicts[ret->n_verdicts++] = (struct verdict){ checks[i], b->found[i] };
 		}
-		if (wanted || finding.outcome == UNSURE || finding.outcome == BROKEN)
-			add_verdict(ret, check, &finding);
-	}
 }
 
 /* BROKEN witnesses make the run BROKEN whatever the checks say; else a MUST that failed; else what is

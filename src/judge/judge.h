@@ -33,6 +33,7 @@ struct finding {
 	const char *hint;               /* FAIL: what to do, one sentence; NULL: explain's */
 	uint32_t cites[FINDING_CITES];
 	unsigned n_cites;
+	uint64_t see;                   /* PASS, SKIP, UNSURE: bits (check_index) of the checks that answer for what it leaves out */
 };
 
 struct facts;           /* judge/facts.h: what the events say, by connection, round, signal, listener */
@@ -50,6 +51,8 @@ struct check {
 extern const struct check *const checks[];      /* in the order of checks.def */
 extern const size_t n_checks;
 const struct check *check_by_id(const char *id);
+/* Its place in checks[], n_checks if it is none. */
+unsigned check_index(const struct check *check);
 
 struct verdict {
 	const struct check *check;

@@ -222,17 +222,38 @@ void sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
 		cite(t->ret, event);
 }
 
+const char *see_text(struct arena *arena, uint64_t see)
+{
+	const char *text = "";
+
+	for (unsigned i = 0; i < n_checks; i++)
+		if (see >> i & 1)
+			text = arena_printf(arena, "%s%s%s", text, *text ? ", " : "", checks[i]->id);
+	return text;
+}
+
 void sum_see(struct sum *t, const char *id)
 {
 	t->elsewhere++;
-	if (!t->see)
-		t->see = id;
+	t->see |= UINT64_C(1) << check_index(check_by_id(id));
+}
+
+void sum_killed(struct sum *t, const struct round_fact *r)
+{
+	const struct hung *h = hang_of(t->f, r);
+
+	if (h->charged) {
+		sum_see(t, h->charged);
+		return;
+	}
+	t->unseen++;
+	t->unseen_text = h->why ? h->why : "no end of the process was seen";
 }
 
 void sum_end(struct sum *t, const char *what)
 {
 	const struct facts *f = t->f;
-	uint32_t all = t->good + t->bad + t->unsure + t->contract + t->elsewhere;
+	uint32_t all = t->good + t->bad + t->unsure + t->contract + t->elsewhere + t->unseen;
 
 	if (t->bad) {
 		if (t->bad > 1)
@@ -253,11 +274,15 @@ void sum_end(struct sum *t, const char *what)
 				"; %u lost after the second signal, by the contract of its policy",
 				t->contract);
 		if (t->elsewhere)
-			also = arena_printf(f->arena, "%s; %u charged to %s", also, t->elsewhere, t->see);
+			also = arena_printf(f->arena, "%s; %u charged to %s", also, t->elsewhere,
+				see_text(f->arena, t->see));
 		found(f, t->ret, PASS, "%u of %u %s%s", t->good, all, what, also);
 	} else if (t->elsewhere) {
-		found(f, t->ret, SKIP, "not charged twice: see %s", t->see);
+		found(f, t->ret, SKIP, "not charged twice: see %s", see_text(f->arena, t->see));
+	} else if (t->unseen) {
+		found(f, t->ret, SKIP, "the harness had to end it, so this could not be seen: %s", t->unseen_text);
 	} else {
 		found(f, t->ret, SKIP, "no such connection in this run");
 	}
+	t->ret->see = t->ret->outcome == FAIL ? 0 : t->see;
 }

@@ -52,8 +52,9 @@ static inline bool in_phase(const struct conn_fact *c, unsigned phases)
 struct sum {
 	const struct facts *f;
 	struct finding *ret;
-	uint32_t good, bad, unsure, contract, elsewhere;
-	const char *see, *unsure_text;
+	uint32_t good, bad, unsure, contract, elsewhere, unseen;
+	uint64_t see;                   /* who answers for elsewhere: finding.see */
+	const char *unsure_text, *unseen_text;
 	bool must;
 };
 
@@ -63,8 +64,13 @@ bool sum_bad(struct sum *t, enum level level, const char *whose, const char *fmt
 	__attribute__((format(printf, 4, 5)));
 void sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
-/* Another check answers for it. */
+/* Another check answers for it. It must FAIL in this scenario, or this verdict becomes UNSURE (yield.c). */
 void sum_see(struct sum *t, const char *id);
+/* The harness had to end the process, so nothing of its own end can be seen: the check that answers for that, or why
+ * it cannot be said. */
+void sum_killed(struct sum *t, const struct round_fact *r);
+/* "CON-1, CON-2" of finding.see. */
+const char *see_text(struct arena *arena, uint64_t see);
 /* what: plural, "requests in flight completed". */
 void sum_end(struct sum *t, const char *what);
 

@@ -115,13 +115,29 @@ static nsec_t hard_stop(const struct scenario *sc)
 	return rounds * round;
 }
 
+/* A short --grace: what we hold ourselves is let go in the middle of it at the latest, or no target could keep it. A scenario
+ * with a grace of its own means what it says. */
+static void let_go_in_time(struct scenario *sc)
+{
+	nsec_t half = sc->expect.within / 2;
+
+	for (size_t i = 0; i < sc->n_steps; i++) {
+		nsec_t *at_latest = &sc->steps[i].when.at_latest;
+
+		if (sc->steps[i].what == STEP_RELEASE_GATE && *at_latest != NSEC_NEVER && *at_latest > half)
+			*at_latest = half;
+	}
+}
+
 void plan_times(struct builder *b)
 {
 	struct scenario *sc = b->sc;
 	struct expect_spec *e = &sc->expect;
 
-	if (!e->within)
+	if (!e->within) {
 		e->within = b->st->grace ? b->st->grace : 10 * NSEC_PER_SEC;
+		let_go_in_time(sc);
+	}
 	if (!e->listener_within)
 		e->listener_within = 2 * NSEC_PER_SEC;
 	if (!e->has_second) {

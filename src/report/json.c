@@ -125,6 +125,20 @@ static void cites(struct buf *out, const struct result *r, const struct finding 
 	buf_addc(out, ',');
 }
 
+static void see(struct buf *out, uint64_t bits)
+{
+	key(out, "see");
+	buf_addc(out, '[');
+	for (unsigned i = 0; bits >> i && i < n_checks; i++) {
+		if (!(bits >> i & 1))
+			continue;
+		quoted(out, checks[i]->id);
+		buf_addc(out, ',');
+	}
+	end_with(out, ']');
+	buf_addc(out, ',');
+}
+
 static void verdict(struct buf *out, const struct result *r, const struct verdict *v, const struct framed *set,
 		    size_t *pos)
 {
@@ -139,6 +153,7 @@ static void verdict(struct buf *out, const struct result *r, const struct verdic
 	text(out, "actual", f->actual);
 	text(out, "whose", f->whose);
 	text(out, "hint", f->hint);
+	see(out, f->see);
 	cites(out, r, f, set, pos);
 	end_with(out, '}');
 	buf_addc(out, ',');

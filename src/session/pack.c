@@ -7,7 +7,7 @@
 #define NO_STRING UINT32_MAX
 
 /* The least that one of these takes, so that a count can be checked before memory is given to it. */
-enum { VERDICT_MIN = 2 + 4 + 1 + 1 + 4 * 4 + 1, FRAME_SIZE = 8 };
+enum { VERDICT_MIN = 2 + 4 + 1 + 1 + 4 * 4 + 8 + 1, FRAME_SIZE = 8 };
 
 static void put(struct buf *out, const void *p, size_t n)
 {
@@ -51,20 +51,12 @@ static void put_string(struct buf *out, const char *s)
 	put8(out, 0);
 }
 
-static uint16_t check_index(const struct check *check)
-{
-	for (size_t i = 0; i < n_checks && i < UINT16_MAX; i++)
-		if (checks[i] == check)
-			return (uint16_t)i;
-	return UINT16_MAX;
-}
-
 static void put_verdict(struct buf *out, const struct verdict *v)
 {
 	const struct finding *f = &v->finding;
 
 	buf_reserve(out, 128);
-	put16(out, check_index(v->check));
+	put16(out, (uint16_t)check_index(v->check));
 	put_string(out, v->check->id);
 	put8(out, (uint8_t)f->outcome);
 	put8(out, (uint8_t)f->level);
@@ -72,6 +64,7 @@ static void put_verdict(struct buf *out, const struct verdict *v)
 	put_string(out, f->actual);
 	put_string(out, f->whose);
 	put_string(out, f->hint);
+	put64(out, (int64_t)f->see);
 	put8(out, (uint8_t)f->n_cites);
 	for (unsigned i = 0; i < f->n_cites; i++)
 		put32(out, f->cites[i]);
@@ -224,6 +217,8 @@ static void get_verdict(struct reader *in, struct verdict *v)
 	f->actual = get_string(in);
 	f->whose = get_string(in);
 	f->hint = get_string(in);
+	f->see = (uint64_t)get64(in);
+	in->bad |= n_checks < 64 && f->see >> n_checks;
 	f->n_cites = get_below(in, FINDING_CITES + 1);
 	for (unsigned i = 0; i < f->n_cites; i++)
 		f->cites[i] = get32(in);
