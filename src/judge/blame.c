@@ -134,11 +134,11 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 	} else if (c->phase == PHASE_SLOW_READER && c->asked > c->answers) {
 		o->slow++;
 		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
-	} else if (c->asked > c->answers) {
+	} else if (c->asked > c->answers && !c->rst_stream) {
 		o->in_flight++;
 		o->gated += c->gate != 0;
 		o->e_in_flight = o->e_in_flight ? o->e_in_flight : proof;
-	} else if (c->answers) {
+	} else if (c->answers || c->rst_stream || c->phase == PHASE_PING_ONLY || c->phase == PHASE_GOAWAY_RACE) {
 		o->idle++;
 		o->e_idle = o->e_idle ? o->e_idle : proof;
 	} else {

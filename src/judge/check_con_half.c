@@ -39,6 +39,9 @@ static void one_half(struct sum *t, const struct conn_fact *c)
 	enum half reset = how == HOW_RST ? reset_half(f, c) : HALF_GOOD;
 	bool cut = how == HOW_FIN && c->asked > c->answers && conn_partial(f, c);
 
+	/* NO_ERROR: the answer was enough; REFUSED_STREAM and GOAWAY: it may be asked again */
+	cut |= how == HOW_STREAM && !c->answers && fact_a(f, end) != 0 && !conn_retry_safe(f, c);
+
 	if (answered_half(f, c)) {
 		if (sum_bad(t, MUST, "application",
 			    "%s: status %d for half a request, %s after the signal", client_name(f, c),

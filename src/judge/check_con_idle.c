@@ -1,7 +1,9 @@
-/* CON-6, CON-7: connections with nothing to do, and the word that says so. */
+/* CON-6: connections with nothing to do. */
 #include <string.h>
 
 #include "judge/say.h"
+
+#define AT_REST (PHASES(IDLE) | PHASES(PING_ONLY))
 
 static bool holds(const struct facts *f, const struct round_fact *r)
 {
@@ -15,7 +17,7 @@ static bool left_idle(const struct facts *f, const struct conn_fact *c)
 {
 	uint32_t end;
 
-	return c->phase != PHASE_IDLE && holds(f, round_of(f, c)) && c->answers &&
+	return !in_phase(c, AT_REST) && holds(f, round_of(f, c)) && c->answers &&
 	       c->answers >= c->asked && conn_how(f, c, &end) == HOW_OPEN;
 }
 
@@ -28,7 +30,7 @@ static bool idle_applies(const struct scenario *sc, const struct facts *f)
 	for_each_round(f, r) {
 		held |= holds(f, r);
 	}
-	return held || (has_phase(sc, PHASES(IDLE)) && any_round(f));
+	return held || (has_phase(sc, AT_REST) && any_round(f));
 }
 
 static void judge_con_6(
@@ -45,11 +47,11 @@ static void judge_con_6(
 		const struct round_fact *r = round_of(f, c);
 		uint32_t end;
 
-		if (!left_idle(f, c) && (c->phase != PHASE_IDLE || !conn_armed(f, c)))
+		if (!left_idle(f, c) && (!in_phase(c, AT_REST) || !conn_armed(f, c)))
 			continue;
 		enum conn_how how = conn_how(f, c, &end);
 
-		if (how == HOW_RST && c->phase == PHASE_IDLE && fact_t(f, end) >= signal_begin(f, r)) {
+		if (how == HOW_RST && in_phase(c, AT_REST) && fact_t(f, end) >= signal_begin(f, r)) {
 			if (sum_bad(&t, SHOULD, "server", "%s: idle, closed by RST instead of FIN %s after %s",
 				    client_name(f, c), after_signal(f, r, end), first_signal(f, r)))
 				cite_conn(f, ret, c);
@@ -64,7 +66,8 @@ static void judge_con_6(
 				   "%s: %s, no FIN in the %s after %s, and the process "
 				   "was still there; suspect: %s",
 				   client_name(f, c),
-				   c->phase == PHASE_IDLE ? "idle" : "answered and idle since",
+				   c->phase == PHASE_IDLE ? "idle" :
+				   c->phase == PHASE_PING_ONLY ? "no stream open, PINGs alone" : "answered and idle since",
 				   time_text(f, grace_of(f)), first_signal(f, r), suspect_of(f, r))) {
 			cite_conn(f, ret, c);
 			cite(ret, r->kill);
@@ -72,60 +75,6 @@ static void judge_con_6(
 		}
 	}
 	sum_end(&t, "idle connections were closed");
-}
-
-/* The last answer on it was made after the signal, whole, and then the server closed. Only heads with a status can say
- * that it will (raw protocols have none). */
-static bool answered_then_closed(const struct facts *f, const struct conn_fact *c)
-{
-	const struct round_fact *r = round_of(f, c);
-	uint32_t end;
-	enum conn_how how = conn_how(f, c, &end);
-
-	return (c->phase == PHASE_WAITING || c->phase == PHASE_PIPELINED) && conn_armed(f, c) &&
-	       c->answers && c->head && !conn_partial(f, c) && (how == HOW_FIN || how == HOW_RST) &&
-	       fact_t(f, c->head) > signal_end(f, r) && fact_a(f, c->head) > 0 &&
-	       fact_t(f, c->head) < contract_from(f, r);
-}
-
-static bool goodbye_applies(const struct scenario *sc, const struct facts *f)
-{
-	if (sc->sweep || !has_phase(sc, PHASES(WAITING) | PHASES(PIPELINED)))
-		return false;
-	for_each_judged(f, c) {
-		if (c->status && answered_then_closed(f, c))
-			return true;
-	}
-	return false;
-}
-
-static void judge_con_7(
-	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
-{
-	struct sum t;
-
-	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
-	ret->expected = "the last answer before the server closes says Connection: close";
-	for_each_judged(f, c) {
-		/* a protocol without status lines has no way to say it */
-		if (!c->status || !answered_then_closed(f, c))
-			continue;
-		if (!strcmp(fact_text(f, c->head), "close")) {
-			t.good++;
-			continue;
-		}
-		/* the wire is ahead of the client's read of the answer */
-		nsec_t later = nsec_sub(end_time(f, c), fact_t(f, c->answer));
-		const char *text = arena_printf(f->arena,
-			"%s: answer %s after %s without Connection: close, then closed %s later",
-			client_name(f, c), after_signal(f, round_of(f, c), c->head),
-			first_signal(f, round_of(f, c)), time_text(f, later > 0 ? later : 0));
-
-		if (sum_bad(&t, SHOULD, "server", "%s", text))
-			cite_conn(f, ret, c);
-	}
-	sum_end(&t, "answers while draining said goodbye");
 }
 
 const struct check check_con_6 = {
@@ -151,23 +100,4 @@ const struct check check_con_6 = {
 		 "receive queue is empty.",
 	.fix_nginx = "QUIT closes them at once; keepalive_min_timeout (1.27.4) spares the ones just "
 		     "used.",
-};
-
-const struct check check_con_7 = {
-	.id = "CON-7", .title = "answers while draining say goodbye", .level = SHOULD,
-	.applies = goodbye_applies, .judge = judge_con_7,
-	.why = "A server that will close must say so in its last answer (Connection: close, RFC 9112, "
-	       "9.6), or the client reuses the connection and its next request meets the close: a race "
-	       "that loses requests although nobody failed.",
-	.proof = "A request in flight at the signal, its answer's head after the signal, and then the "
-		 "server's FIN or RST: the head's Connection field is looked at.",
-	.modes = "SD-KA-NO-CLOSE, SD-IDLE-RACE",
-	.fix_go = "Shutdown makes net/http send it; a proxy of your own: "
-		  "w.Header().Set(\"Connection\", \"close\") while draining.",
-	.fix_node = "While draining: res.setHeader('Connection', 'close') before writing the head.",
-	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in "
-		      "middleware once draining.",
-	.fix_c = "Choose the Connection header when the head is written, by the drain flag, not when "
-		 "the request was read.",
-	.fix_nginx = "QUIT does it (1.21.6 and later also for proxied answers).",
 };

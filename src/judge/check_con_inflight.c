@@ -119,7 +119,8 @@ static void one_in_flight(struct sum *t, const struct conn_fact *c)
 		refused_work(t, c);
 	else if (c->bad)
 		wrong_bytes(t, c);
-	else if (c->outcome == CONN_COMPLETED || (c->phase == PHASE_PIPELINED && c->answers))
+	else if (c->outcome == CONN_COMPLETED || c->outcome == CONN_RETRY_SAFE ||
+		 (c->phase == PHASE_PIPELINED && c->answers))
 		t->good++;
 	else if (c->outcome == CONN_HUNG)
 		hung_elsewhere(t, c);
@@ -223,7 +224,8 @@ static void judge_con_3(
 
 			if (sum_bad(&t, SHOULD, "server", "%s", text))
 				cite_conn(f, ret, c);
-		} else if (c->outcome == CONN_COMPLETED || (c->phase == PHASE_PIPELINED && c->answers)) {
+		} else if (c->outcome == CONN_COMPLETED || c->outcome == CONN_RETRY_SAFE ||
+			   (c->phase == PHASE_PIPELINED && c->answers)) {
 			t.good++;
 		} else if (c->outcome == CONN_HUNG) {
 			hung_elsewhere(&t, c);

@@ -196,13 +196,23 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_CONTINUE_100:   set_once(&c->cont100, n); break;
 	case EV_PROVEN:         set_once(&c->proven, n); break;
 	case EV_UNPROVEN:       set_once(&c->unproven, n); break;
-	case EV_GREETING:       set_once(&c->greeting, n); break;
 	case EV_FIRST_BYTE:     c->first_byte = n; break;
 	case EV_HEAD:           c->head = n; break;
 	case EV_ANSWER:         conn_answered(b, c, e, n); break;
 	case EV_BAD_ANSWER:     set_once(&c->bad, n); break;
 	case EV_EOF_SEEN:
 	case EV_RESET_SEEN:     set_once(&c->end, n); break;
+	case EV_SETTINGS:       set_once(&c->settings, n); break;
+	case EV_STREAM:
+		c->stream = n;
+		c->rst_stream = 0;
+		break;
+	case EV_STREAM_RESET:   c->rst_stream = n; break;
+	case EV_ABOVE_GOAWAY:   set_once(&c->above, n); break;
+	case EV_GOAWAY:
+		set_once(&c->goaway, n);
+		c->goaway_last = n;
+		break;
 	case EV_CLIENT_CLOSED:  set_once(&c->closed, n); break;
 	case EV_STILL_OPEN:     c->still = n; break;
 	case EV_GATE_REACHED:   set_once(&c->gate, n); break;
@@ -361,6 +371,28 @@ static void wire_seen(struct facts *f)
 		f->wire = WIRE_OK;
 }
 
+/* The wire sees connections, and a GOAWAY is about all of one: each stream has what its carrier has. */
+static void share_carrier(struct facts *f, struct conn_fact *c)
+{
+	int64_t index = fact_b(f, c->stream);
+
+	if (!c->stream || index < 0 || index >= f->n_conns)
+		return;
+	const struct conn_fact *own = &f->conns[index];
+
+	if (own == c || !own->opened || own->round != c->round)
+		return;
+	c->goaway = own->goaway;
+	c->goaway_last = own->goaway_last;
+	c->w_syn = own->w_syn;
+	c->w_synack = own->w_synack;
+	c->w_refused = own->w_refused;
+	c->w_acked = own->w_acked;
+	c->w_last = own->w_last;
+	c->w_fin = own->w_fin;
+	c->w_rst = own->w_rst;
+}
+
 static void conclude(struct facts *f)
 {
 	const char *text;
@@ -373,6 +405,7 @@ static void conclude(struct facts *f)
 
 		if (!c->opened)
 			continue;
+		share_carrier(f, c);
 		c->outcome = (uint8_t)conn_outcome_of(f, c);
 		if (c->unproven && f->sc->skip_if_unreachable && !f->unreachable)
 			f->unreachable = c->unproven;

@@ -22,13 +22,16 @@ struct conn_fact {
 	/* by the client socket */
 	uint32_t connect, connected, refused;
 	uint32_t request;               /* last whole request */
-	uint32_t partial, cont100, gate, greeting;
+	uint32_t partial, cont100, gate;
 	uint32_t proven, unproven;
 	uint32_t first_byte, head;      /* of the last answer that began */
 	uint32_t answer;                /* last complete one */
 	uint32_t bad;                   /* BAD_ANSWER, or an ANSWER whose bytes are wrong */
 	uint32_t fail5xx;               /* ANSWER with status 5xx */
 	uint32_t end;                   /* first of EOF_SEEN, RESET_SEEN */
+	uint32_t settings;              /* HTTP/2: the server's, on the connection's carrier alone */
+	uint32_t stream, rst_stream, above; /* HTTP/2: last STREAM; STREAM_RESET, ABOVE_GOAWAY of it */
+	uint32_t goaway, goaway_last;   /* HTTP/2: first and last GOAWAY of its connection */
 	uint32_t closed;                /* CLIENT_CLOSED */
 	uint32_t still;                 /* STILL_OPEN */
 	uint32_t peer;                  /* last PEER_STATE up to the first signal */

@@ -16,7 +16,7 @@ enum level { SHOULD, MUST };
 	X(COMPLETED, "completed") X(TRUNCATED, "truncated") X(RESET_IN_FLIGHT, "reset-in-flight") \
 	X(FIN_NO_RESPONSE, "fin-no-response") X(TAIL_LOST, "tail-lost") X(IDLE_RACE, "idle-race") \
 	X(BACKLOG_RESET, "backlog-reset") X(REFUSED_EARLY, "refused-early") X(REFUSED_AFTER, "refused-after") \
-	X(ACCEPTED_LATE, "accepted-late") X(HUNG, "hung")
+	X(ACCEPTED_LATE, "accepted-late") X(RETRY_SAFE, "retry-safe") X(HUNG, "hung")
 enum conn_outcome { CONN_OUTCOMES(X) CONN_N };
 #undef X
 extern const char *const conn_outcome_names[CONN_N];

@@ -6,6 +6,8 @@
 #include "judge/outcome.h"
 #include "judge/say.h"
 
+#define REFUSED_STREAM 7        /* RFC 9113 7 */
+
 #define X(id, name) [CONN_##id] = name,
 const char *const conn_outcome_names[CONN_N] = { CONN_OUTCOMES(X) };
 #undef X
@@ -23,6 +25,12 @@ enum conn_how conn_how(const struct facts *f, const struct conn_fact *c, uint32_
 	uint32_t closed = c->closed && !c->still && fact_t(f, c->closed) <= kill ? c->closed : 0;
 
 	*ret_event = 0;
+	if (c->rst_stream && fact_t(f, c->rst_stream) <= kill &&
+	    (!end || fact_t(f, c->rst_stream) <= fact_t(f, end)) &&
+	    (!closed || fact_t(f, c->rst_stream) <= fact_t(f, closed))) {
+		*ret_event = c->rst_stream;
+		return HOW_STREAM;
+	}
 	if (closed && (!end || fact_t(f, closed) < fact_t(f, end))) {
 		*ret_event = closed;
 		return HOW_CLIENT;
@@ -40,6 +48,19 @@ enum conn_how conn_how(const struct facts *f, const struct conn_fact *c, uint32_
 	return HOW_OPEN;
 }
 
+bool conn_retry_safe(const struct facts *f, const struct conn_fact *c)
+{
+	bool disowned = c->goaway_last && c->stream && fact_a(f, c->stream) > fact_a(f, c->goaway_last);
+	bool refused = c->rst_stream && fact_a(f, c->rst_stream) == REFUSED_STREAM;
+
+	return (disowned || refused) && c->asked > c->answers && !c->gate && !conn_partial(f, c) && !c->logged_mask;
+}
+
+uint32_t conn_error(const struct facts *f, const struct conn_fact *c)
+{
+	return c->goaway_last && fact_b(f, c->goaway_last) ? c->goaway_last : 0;
+}
+
 uint32_t head_of_cut(const struct facts *f, const struct conn_fact *c)
 {
 	return conn_partial(f, c) && c->head > c->first_byte ? c->head : 0;
@@ -52,7 +73,7 @@ bool conn_partial(const struct facts *f, const struct conn_fact *c)
 
 enum accepted conn_accepted(const struct facts *f, const struct conn_fact *c)
 {
-	if (c->answers || c->first_byte || c->cont100 || c->gate || c->greeting || c->peer_inode ||
+	if (c->answers || c->first_byte || c->cont100 || c->gate || c->peer_inode ||
 		(c->proven && fact_b(f, c->proven) > 0))
 		return ACCEPT_YES;
 	if (c->proven && (c->phase == PHASE_BACKLOG || c->phase == PHASE_CONNECTED))
@@ -114,6 +135,9 @@ bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
 		return false;
 	if (phase_owes(c->phase))
 		return conn_armed(f, c);
+	/* it crossed the first GOAWAY: the last one says whether the server took it */
+	if (c->phase == PHASE_GOAWAY_RACE)
+		return conn_armed(f, c) && c->request;
 	if (c->phase != PHASE_LOOP && c->phase != PHASE_LATE && c->phase != PHASE_BACKLOG)
 		return false;
 	if (c->phase == PHASE_LOOP && read_before_signal(f, c))
@@ -121,8 +145,8 @@ bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
 	/* an answer that began is the proof that the request was read, whenever it came */
 	enum conn_how how = conn_how(f, c, &end);
 
-	return c->asked > c->answers && (how == HOW_FIN || how == HOW_RST) && conn_partial(f, c) &&
-	       !fact_before(f, end, signal_begin(f, r));
+	return c->asked > c->answers && (how == HOW_FIN || how == HOW_RST || how == HOW_STREAM) &&
+	       conn_partial(f, c) && !fact_before(f, end, signal_begin(f, r));
 }
 
 bool conn_open_at(const struct facts *f, const struct conn_fact *c, nsec_t t)
@@ -230,6 +254,10 @@ static enum conn_outcome lost_outcome(const struct facts *f, const struct conn_f
 			    true :
 			    c->phase == PHASE_LOOP && read_before_signal(f, c);
 
+	if (conn_retry_safe(f, c))
+		return CONN_RETRY_SAFE;
+	if (how == HOW_STREAM || (how == HOW_FIN && conn_error(f, c)))
+		return CONN_RESET_IN_FLIGHT;
 	if (how == HOW_RST && whole_was_sent(f, c))
 		return CONN_TAIL_LOST;
 	if (conn_partial(f, c))
@@ -257,6 +285,8 @@ static enum conn_outcome settled_outcome(
 		return CONN_COMPLETED;
 	if (conn_partial(f, c))
 		return how == HOW_FIN ? CONN_TRUNCATED : CONN_RESET_IN_FLIGHT;
+	if (how == HOW_STREAM)
+		return conn_retry_safe(f, c) ? CONN_RETRY_SAFE : CONN_RESET_IN_FLIGHT;
 	if (how == HOW_RST && conn_accepted(f, c) == ACCEPT_NO)
 		return CONN_BACKLOG_RESET;
 	if (opened_late(f, c))
@@ -351,8 +381,8 @@ enum conn_outcome judge_conn(const struct facts *f, int32_t conn, uint32_t *ret_
 
 	conn_how(f, c, &end);
 	const uint32_t proof[] = { c->connect, c->refused, c->proven,
-		c->request ? c->request : c->partial, c->w_acked, r->sig, c->head, c->answer, c->bad,
-		end, c->w_fin, c->w_rst };
+		c->request ? c->request : c->partial, c->w_acked, r->sig, c->goaway_last, c->head, c->answer,
+		c->bad, end, c->w_fin, c->w_rst };
 
 	for (unsigned i = 0; i < sizeof proof / sizeof *proof; i++)
 		add_cite(ret_cites, ret_n, proof[i]);

@@ -2,7 +2,8 @@
 #pragma once
 #include "judge/facts_read.h"
 
-enum conn_how { HOW_OPEN, HOW_FIN, HOW_RST, HOW_CLIENT };
+/* STREAM: RST_STREAM, which ends one request and not the connection. */
+enum conn_how { HOW_OPEN, HOW_FIN, HOW_RST, HOW_CLIENT, HOW_STREAM };
 enum accepted { ACCEPT_UNKNOWN, ACCEPT_NO, ACCEPT_YES };
 
 /* How it ended before the harness began to kill, and the event. */
@@ -21,6 +22,11 @@ bool conn_in_flight(const struct facts *f, const struct conn_fact *c);
 /* Connected, and neither FIN, RST nor close up to time t. A client that keeps its socket after EOF
  * counts as open. */
 bool conn_open_at(const struct facts *f, const struct conn_fact *c, nsec_t t);
+/* HTTP/2: the server said that it did not take this stream (GOAWAY with a lower id, REFUSED_STREAM), and nothing shows that it
+ * did all the same: the client may ask again elsewhere, so nothing is lost. */
+bool conn_retry_safe(const struct facts *f, const struct conn_fact *c);
+/* HTTP/2: the GOAWAY of a connection error that ended it, 0: none. */
+uint32_t conn_error(const struct facts *f, const struct conn_fact *c);
 /* The process is gone and this peer was told nothing. */
 bool conn_ghost(const struct facts *f, const struct conn_fact *c);
 /* Bytes that the server sent on it as the wire saw them; -1: not seen. */

@@ -108,10 +108,13 @@ static const char *ending_of_conn(const struct facts *f, const struct conn_fact 
 	switch (conn_how(f, c, &end)) {
 	case HOW_FIN:
 		*ret_frame = c->w_fin ? fact_event(f, c->w_fin)->frame : 0;
-		return "FIN";
+		return conn_error(f, c) ?
+			arena_printf(f->arena, "GOAWAY %s (a connection error) and FIN", fact_text(f, conn_error(f, c))) : "FIN";
 	case HOW_RST:
 		*ret_frame = c->w_rst ? fact_event(f, c->w_rst)->frame : 0;
 		return arena_printf(f->arena, "RST (%s)", errno_name((int)fact_a(f, end)));
+	case HOW_STREAM:
+		return arena_printf(f->arena, "RST_STREAM %s", fact_text(f, c->rst_stream));
 	case HOW_CLIENT:
 		return "the client's own close";
 	case HOW_OPEN:
@@ -129,8 +132,8 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 	const char *amount;
 
 	conn_how(f, c, &end);
-	if (c->end)
-		got = fact_b(f, c->end);
+	if (c->rst_stream || c->end)
+		got = fact_b(f, c->rst_stream ? c->rst_stream : c->end);
 	uint32_t head = head_of_cut(f, c);
 
 	if (head)
@@ -139,8 +142,8 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 		amount = arena_printf(
 			f->arena, "%lld of %lld bytes of body", (long long)got, (long long)of);
 	else if (head && of == -1)
-		amount = arena_printf(f->arena, "%lld bytes of a chunked body without its last chunk",
-			(long long)got);
+		amount = arena_printf(f->arena, "%lld bytes of a %s", (long long)got,
+			c->stream ? "body without END_STREAM" : "chunked body without its last chunk");
 	else if (conn_partial(f, c))
 		amount = arena_printf(
 			f->arena, "part of the answer (%lld bytes of body)", (long long)got);
@@ -150,8 +153,16 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 	const char *at = end ? arena_printf(f->arena, ", %s after the signal", time_text(f, after)) : "";
 	const char *in = frame ? arena_printf(f->arena, " (frame %u)", frame) : "";
 
-	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s", client_name(f, c),
-		request_text(f, c), how, amount, at, in);
+	const char *disowned = "";
+
+	if (c->stream && c->goaway_last && fact_a(f, c->stream) > fact_a(f, c->goaway_last))
+		disowned = arena_printf(f->arena, "; GOAWAY(last %lld) says that stream %lld was not taken, but it was",
+			(long long)fact_a(f, c->goaway_last), (long long)fact_a(f, c->stream));
+	else if (c->stream && c->goaway_last && c->phase == PHASE_GOAWAY_RACE)
+		disowned = arena_printf(f->arena, "; GOAWAY(last %lld) says that stream %lld was taken",
+			(long long)fact_a(f, c->goaway_last), (long long)fact_a(f, c->stream));
+	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s%s", client_name(f, c),
+		request_text(f, c), how, amount, at, in, disowned);
 }
 
 void cite(struct finding *ret, uint32_t event)

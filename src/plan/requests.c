@@ -96,6 +96,7 @@ static enum need need_of_phase(enum phase phase)
 	case PHASE_HALF_BODY:
 		return NEED_UPLOAD;
 	case PHASE_IDLE:
+	case PHASE_GOAWAY_RACE:
 	case PHASE_HALF_HEADER:
 	case PHASE_BACKLOG:
 	case PHASE_LOOP:
@@ -104,6 +105,7 @@ static enum need need_of_phase(enum phase phase)
 	case PHASE_UPGRADED:
 		return NEED_REQUEST;
 	case PHASE_CONNECTED:
+	case PHASE_PING_ONLY:
 	case PHASE_N:
 		break;
 	}
@@ -153,8 +155,6 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 		if (!c->request && !optional)
 			skip_for(b, need);
 	}
-	if (!c->answer)
-		c->answer = b->plan->answer;
 	b->plan->uses_gate |= plan_gated(c->request);
 	b->plan->timed |= awaits_answer(c->phase) && c->request && !plan_gated(c->request);
 }
@@ -203,7 +203,6 @@ static void resolve_protocol(struct builder *b)
 	b->http_known = p->protocol != NULL;
 	b->http = p->protocol && is_http(p->protocol);
 	p->quick = b->own_target ? NULL : arena_strdup(b->arena, b->st->quick);
-	p->answer = b->own_target ? NULL : arena_strdup(b->arena, b->st->answer);
 	if (!p->quick && (b->http || !b->http_known))
 		p->quick = "GET /";
 }

@@ -18,6 +18,8 @@ struct request {
 	size_t n_headers;
 	uint64_t body;          /* bytes of body to send, made of the nonce repeated */
 	bool expect_continue;
+	const uint8_t *msg;     /* grpc: the message or messages, framed */
+	size_t n_msg;
 	const char *answer;     /* raw: regex of a whole answer; NULL: until EOF */
 };
 
@@ -39,11 +41,12 @@ enum answer_state {
 struct answer {
 	enum answer_state state;
 	int status;             /* 0 for protocols that have none, and until the status code was read */
+	int grpc;               /* grpc: the call's own status + 1, 0: none; status is then the class of HTTP it belongs to */
 	bool close;             /* the server says that it will close (Connection: close, or HTTP/1.0) */
 	bool continued;         /* 100 Continue was seen */
 	bool until_close;       /* its end is the server's FIN */
 	int64_t length;         /* body's length as framed: 0 where there is none (HEAD, 204), -2 until close,
-				 * -1 chunked, -3 an end that its own bytes tell (raw with a regex) */
+				 * -1 chunked, or raw with a regex */
 	uint64_t body;          /* bytes of body so far (without chunk framing) */
 	uint64_t bytes;         /* all bytes so far, head and framing included */
 	bool echo;              /* the answer claims to echo the nonce: X-Drainspec-Nonce is exactly that of the request */
@@ -53,12 +56,13 @@ struct answer {
 				 * is set the bytes are checked one by one instead and this stays that of no bytes */
 };
 
+struct mux;             /* proto/mux.h */
+
 struct proto {
 	const char *name, *help;
 	size_t state_size;      /* bytes of parser state per connection (<= 128) */
 	bool has_heads;         /* half-header and the like make sense */
 	bool pipelines;
-	bool may_greet;         /* the server may speak first, and that is no answer */
 
 	/* Append the request with this nonce to out and say where it may be cut. 0, or -1 (a line that is none). */
 	int (*render)(const struct request *rq, const char nonce[NONCE_LEN + 1], struct buf *out,
@@ -74,6 +78,8 @@ struct proto {
 	void (*stop)(void *st);
 	/* Was this first flight of bytes an answer of this protocol to its probe()? For --protocol auto. */
 	bool (*recognise)(const uint8_t *p, size_t n);
+	/* Many requests on one connection: then none of the functions above but recognise() is there. NULL: one at a time. */
+	const struct mux *mux;
 };
 
 /* Rows of protocols.def. NULL if there is none of that name. */

@@ -66,7 +66,12 @@ struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_numbe
 /* Has it said what it had to say? Where nobody told us how an answer ends (raw without `answer`), anything is an answer. */
 bool conn_heard(const struct conn *c)
 {
-	return c->answered || (c->read_any && !c->client->proto->pipelines && !c->client->rq.answer);
+	return c->answered || (c->read_any && !c->car && !c->client->proto->pipelines && !c->client->rq.answer);
+}
+
+uint64_t conn_body(const struct conn *c)
+{
+	return c->client->rq.msg ? c->client->rq.n_msg : c->client->rq.body;
 }
 
 int conn_tcp_state(const struct conn *c)
@@ -100,6 +105,8 @@ void conn_over(struct run *r, struct conn *c)
 	answer_end(c);
 	free(c->unsent);
 	c->unsent = NULL;
+	if (!mux_owns(c))
+		c->w.fd = -1;
 	if (c->w.fd >= 0)
 		loop_del(r->loop, &c->w);
 	/* kept open when it never closes: the peer sees no FIN from us */
@@ -120,6 +127,12 @@ void conn_close(struct run *r, struct conn *c, const char *why)
 	c->state = CONN_OVER;
 	answer_end(c);
 	conn_settle(r, c);
+	if (!mux_owns(c)) {
+		c->w.fd = -1;
+		return;
+	}
+	if (c->car)
+		mux_closed(r, c, why);
 	loop_del(r->loop, &c->w);
 	close(c->w.fd);
 	c->w.fd = -1;
@@ -146,6 +159,10 @@ static int conn_render(struct run *r, struct conn *c, unsigned number, struct bu
 /* Send the next request, or the part of it that the phase sends. */
 void conn_ask(struct run *r, struct conn *c)
 {
+	if (c->car) {
+		mux_ask(r, c);
+		return;
+	}
 	struct buf b = {0};
 	struct cuts cuts = {0};
 	unsigned copies = c->client->spec->phase == PHASE_PIPELINED && c->asked == 0 ? 2 : 1;
@@ -166,6 +183,10 @@ void conn_ask(struct run *r, struct conn *c)
 /* More of a request of which part was withheld: half of its body (whole false), or all that is left. */
 void conn_send_more(struct run *r, struct conn *c, bool whole)
 {
+	if (c->car) {
+		mux_send_more(r, c, whole);
+		return;
+	}
 	struct buf b = {0};
 	struct cuts cuts;
 
@@ -188,44 +209,32 @@ void conn_send_rest(struct run *r, struct conn *c)
 
 void conn_start_reading(struct run *r, struct conn *c)
 {
+	if (c->state != CONN_OVER && c->car)
+		mux_read_on(r, c);
 	if (c->state == CONN_OVER || c->reading)
 		return;
 	c->reading = true;
 	loop_set(r->loop, &c->w, c->w.events | EPOLLIN | EPOLLRDHUP);
 }
 
-static void conn_listen(struct run *r, struct conn *c, bool reads)
-{
-	c->reading = reads;
-	loop_set(r->loop, &c->w, reads ? EPOLLIN | EPOLLRDHUP : 0);
-}
-
-void conn_speak(struct run *r, struct conn *c)
-{
-	conn_listen(r, c, c->client->spec->phase != PHASE_SLOW_READER);
-	c->t_read = 0;
-	conn_ask(r, c);
-}
-
 static void conn_established(struct run *r, struct conn *c)
 {
 	enum phase phase = c->client->spec->phase;
 
-	c->connected = true;
-	r->t_progress = clock_now();
-	events_add(r->ev, EV_CONNECTED, c->index, 0, 0, NULL);
-	c->state = CONN_SENDING;
-	if (phase == PHASE_CONNECTED || !c->client->rq.line) {
-		conn_listen(r, c, phase != PHASE_SLOW_READER);
-		c->state = CONN_PARKED;
-	} else if (greeting_awaited(r, c)) {
-		conn_listen(r, c, true);
-		if (phase == PHASE_BACKLOG)
-			c->state = CONN_PARKED;
-		greeting_await(r, c);
-	} else {
-		conn_speak(r, c);
+	if (c->car) {
+		loop_set(r->loop, &c->w, EPOLLIN | EPOLLRDHUP);
+		mux_established(r, c);
+		return;
 	}
+	c->connected = true;
+	events_add(r->ev, EV_CONNECTED, c->index, 0, 0, NULL);
+	c->reading = phase != PHASE_SLOW_READER;
+	loop_set(r->loop, &c->w, c->reading ? EPOLLIN | EPOLLRDHUP : 0);
+	c->state = CONN_SENDING;
+	if (phase != PHASE_CONNECTED && c->client->rq.line)
+		conn_ask(r, c);
+	else
+		c->state = CONN_PARKED;
 	if (phase == PHASE_LATE || phase == PHASE_LOOP)
 		c->state = c->state == CONN_OVER ? CONN_OVER : CONN_FREE;
 }
@@ -303,6 +312,15 @@ static void conn_learn_source(struct run *r, struct conn *c, const struct port *
 		capture_expect(r->world->cap, c->index, c->src_ip, c->src_port, port->number);
 }
 
+static void conn_say(struct run *r, struct conn *c, const struct port *port)
+{
+	struct client *cl = c->client;
+
+	if (!cl->label)
+		cl->label = arena_printf(r->arena, "%s %s", cl->spec->name, phase_rows[cl->spec->phase].name);
+	events_add(r->ev, EV_CONNECT, c->index, port->number, c->src_port, cl->label);
+}
+
 struct conn *conn_open(struct run *r, struct client *cl)
 {
 	const struct port *port = &r->ports[cl->port];
@@ -311,8 +329,15 @@ struct conn *conn_open(struct run *r, struct client *cl)
 	int one = 1;
 
 	c->client = cl;
-	c->w = (struct watch){.fn = conn_ready, .arg = r,
-		.fd = socket(port->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+	c->w = (struct watch){.fn = conn_ready, .arg = r, .fd = -1};
+	if (cl->proto->mux && mux_join(r, c)) {
+		cl->opened++;
+		conn_register(r, c);
+		conn_say(r, c, port);
+		mux_joined(r, c);
+		return c;
+	}
+	c->w.fd = socket(port->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->w.fd < 0) {
 		err_set(r->err, ERR_HARNESS, errno, "cannot make a client socket");
 		return NULL;
@@ -330,9 +355,7 @@ struct conn *conn_open(struct run *r, struct client *cl)
 	int errnum = rc < 0 ? errno : 0;
 
 	conn_learn_source(r, c, port);
-	if (!cl->label)
-		cl->label = arena_printf(r->arena, "%s %s", cl->spec->name, phase_rows[cl->spec->phase].name);
-	events_add(r->ev, EV_CONNECT, c->index, port->number, c->src_port, cl->label);
+	conn_say(r, c, port);
 	if (errnum && errnum != EINPROGRESS) {
 		conn_failed(r, c, errnum);
 		return c;

@@ -9,6 +9,8 @@
 
 void conn_failed(struct run *r, struct conn *c, int errnum)
 {
+	if (c->car && mux_owns(c))
+		mux_ended(r, c, errnum);
 	if (!c->connected)
 		events_add(r->ev, EV_REFUSED, c->index, errnum, 0, NULL);
 	else
@@ -17,7 +19,7 @@ void conn_failed(struct run *r, struct conn *c, int errnum)
 }
 
 /* More bytes for the server, in order; b is emptied. The rest of what the socket does not take now goes when it does. */
-static void conn_queue(struct conn *c, struct buf *b, size_t n)
+void conn_queue(struct conn *c, struct buf *b, size_t n)
 {
 	struct buf all = {.p = c->unsent, .n = c->unsent_n, .cap = c->unsent_n};
 
@@ -35,7 +37,7 @@ static void conn_queue(struct conn *c, struct buf *b, size_t n)
 }
 
 /* The kernel has all of a request, or all that its phase sends of it. */
-static void request_sent(struct run *r, struct conn *c)
+void request_sent(struct run *r, struct conn *c)
 {
 	char nonce[NONCE_LEN + 1];
 
@@ -85,7 +87,9 @@ void conn_flush(struct run *r, struct conn *c)
 	free(c->unsent);
 	c->unsent = NULL;
 	loop_set(r->loop, &c->w, c->w.events & ~(uint32_t)EPOLLOUT);
-	if (c->asking)
+	if (c->car)
+		mux_flushed(r, c);
+	else if (c->asking)
 		request_sent(r, c);
 }
 
@@ -136,12 +140,14 @@ static void answer_done(struct run *r, struct conn *c)
 	if (an->echo_bad_at >= 0)
 		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d echo-bad@%lld",
 			    an->status, (long long)an->echo_bad_at);
+	else if (an->grpc)
+		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s grpc-status %d", an->status,
+			    an->echo ? " echo-ok" : "", an->grpc - 1);
 	else
 		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s", an->status,
 			    an->echo ? " echo-ok" : "");
 	c->answered++;
 	c->client->answers++;
-	r->t_progress = clock_now();
 	c->answering = false;
 	if (c->answered >= c->asked)
 		conn_settle(r, c);
@@ -172,12 +178,19 @@ static void note_progress(struct run *r, struct conn *c)
 	}
 }
 
+void conn_progress(struct run *r, struct conn *c)
+{
+	note_progress(r, c);
+	if (c->an.state == ANSWER_DONE)
+		answer_done(r, c);
+}
+
 static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n)
 {
 	struct buf reply = {0};
 
-	if (c->client->proto->may_greet && !c->asked) {
-		greeting_bytes(r, c, p, n);
+	if (c->car) {
+		mux_bytes(r, c, p, n);
 		return;
 	}
 	c->read_any = true;
@@ -186,10 +199,8 @@ static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n
 			answer_begin(r, c);     /* also for what nobody asked for: a 408, garbage */
 		size_t used = c->client->proto->feed(c->st, p, n, &c->an, &reply);
 
-		note_progress(r, c);
-		if (c->an.state == ANSWER_DONE)
-			answer_done(r, c);
-		else if (used == 0)
+		conn_progress(r, c);
+		if (c->an.state != ANSWER_DONE && used == 0)
 			break;
 		p += used;
 		n -= used;
@@ -197,14 +208,14 @@ static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n
 	conn_reply(r, c, &reply);
 }
 
-static void conn_eof(struct run *r, struct conn *c)
+void conn_eof(struct run *r, struct conn *c)
 {
+	if (c->car && mux_owns(c))
+		mux_ended(r, c, 0);
 	c->eof = true;
-	if (c->answering) {
+	if (c->answering && !c->car) {
 		c->client->proto->eof(c->st, &c->an);
-		note_progress(r, c);
-		if (c->an.state == ANSWER_DONE)
-			answer_done(r, c);
+		conn_progress(r, c);
 	}
 	events_add(r->ev, EV_EOF_SEEN, c->index, c->answered,
 		   c->answering ? (int64_t)c->an.body : 0, NULL);

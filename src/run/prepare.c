@@ -45,8 +45,14 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 		return err_at(r->err, s->at, "phase '%s' is not built yet", phase_rows[s->phase].name);
 	if (s->phase == PHASE_HALF_HEADER && !cl->proto->has_heads && !s->request)
 		return err_at(r->err, s->at, "phase 'half-header' needs a request");
-	if (s->phase == PHASE_PIPELINED && !cl->proto->pipelines)
+	if (s->phase == PHASE_PIPELINED && !cl->proto->pipelines && !cl->proto->mux)
 		return err_at(r->err, s->at, "protocol '%s' has no pipelining", name);
+	if (cl->proto->mux && (s->phase == PHASE_PIPELINED || s->phase == PHASE_HALF_CLOSED))
+		return err_set(r->err, ERR_NOT_HERE, 0, "%s has no phase '%s': a stream ends its request by itself",
+			       name, phase_rows[s->phase].name);
+	if (!cl->proto->mux && (s->phase == PHASE_PING_ONLY || s->phase == PHASE_GOAWAY_RACE || s->streams > 1))
+		return err_set(r->err, ERR_NOT_HERE, 0, "%s is HTTP/2's, not that of %s",
+			       s->streams > 1 ? "a connection with several streams" : phase_rows[s->phase].name, name);
 	cl->rq = (struct request){.line = s->request, .headers = s->headers, .n_headers = s->n_headers, .body = s->body,
 		.expect_continue = s->expect_continue, .answer = s->answer,
 		.host = arena_printf(r->arena, "127.0.0.1:%u", r->ports[port].number)};
@@ -69,7 +75,7 @@ int clients_prepare(struct run *r)
 			return -1;
 	r->after_exit_spec = (struct client_spec){.name = "after-exit", .count = 1, .phase = PHASE_LATE};
 	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
-		.protocol = r->plan->protocol, .request = r->plan->quick, .answer = r->plan->answer};
+		.protocol = r->plan->protocol, .request = r->plan->quick};
 	if (!r->n_ports || !r->warmup_spec.request) {
 		r->warmup = (struct client){0};
 		return 0;

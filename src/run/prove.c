@@ -97,21 +97,21 @@ static bool needs_handler(const struct conn *c)
 /* Read is not yet handled: between the read and the handler a server may still look at its stop flag and drop the request
  * rightly (Go's net/http does). Where no gate tells, it is in the handler when the whole target sleeps although the request was read
  * and not answered; a handler that computes instead is taken for one after a tenth of a second of it. */
-bool target_waits(struct run *r, nsec_t *t_since)
+static bool in_handler(struct run *r, struct conn *c)
 {
 	nsec_t now = clock_now();
 
-	if (!*t_since)
-		*t_since = now;
-	if (now - *t_since < HANDLED_AFTER)
+	if (!c->t_read)
+		c->t_read = now;
+	if (now - c->t_read < HANDLED_AFTER)
 		return false;
-	if (now - *t_since > COMPUTES_AFTER)
+	if (now - c->t_read > COMPUTES_AFTER)
 		return true;
 	if (now - r->t_asleep_look > NSEC_PER_MSEC / 2) {
 		r->asleep = target_asleep(r);
 		r->t_asleep_look = now;
 	}
-	return r->asleep && r->t_asleep_look >= *t_since + HANDLED_AFTER;
+	return r->asleep && r->t_asleep_look >= c->t_read + HANDLED_AFTER;
 }
 
 static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row, uint32_t unread_allowed,
@@ -119,7 +119,10 @@ static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row
 {
 	if (!row->inode || row->rqueue > unread_allowed || !all_acked(c))
 		return false;
-	if (needs_handler(c) && !target_waits(r, &c->t_read))
+	/* bytes that left the queue may wait in a buffer of the server's: a PING that follows is answered when they were looked at */
+	if (c->car && !c->gate_hit && c->client->spec->phase != PHASE_IDLE && !mux_was_read(r, c))
+		return false;
+	if (needs_handler(c) && !in_handler(r, c))
 		return false;
 	phase_proven(r, c, row->inode, how);
 	return true;
@@ -140,6 +143,12 @@ static bool prove_connected(struct run *r, struct conn *c, const struct diag_row
 
 static bool prove_slow_reader(struct run *r, struct conn *c, const struct diag_row *row)
 {
+	if (c->car) {
+		if (!row->inode || !mux_shut(c))
+			return false;
+		phase_proven(r, c, row->inode, "zero window: the answer has used up its flow-control window, and is not complete");
+		return true;
+	}
 	if (!row->inode || !row->wqueue || row->timer != TIMER_PERSIST)
 		return false;
 	phase_proven(r, c, row->inode, "zero window: the server's send queue is full and its persist timer runs");
@@ -189,6 +198,12 @@ bool phase_try_prove(struct run *r, struct conn *c)
 				  "the request was read, our FIN is there (CLOSE-WAIT), the target waits");
 	case PHASE_SLOW_READER:
 		return prove_slow_reader(r, c, &row);
+	case PHASE_PING_ONLY:
+	case PHASE_GOAWAY_RACE:
+		if (!row.inode || !mux_ponged(c))
+			return false;
+		phase_proven(r, c, row.inode, "the server answered a PING, no stream is open");
+		return true;
 	case PHASE_STREAMING:
 	case PHASE_LATE:
 	case PHASE_LOOP:

@@ -21,7 +21,7 @@ static int client_rules(struct reader *r, const struct node *map, struct client_
 		enum phase phase;
 	} own[] = {
 		{"stop_target", PHASE_BACKLOG}, {"reuse", PHASE_LOOP}, {"requests", PHASE_LOOP},
-		{"every", PHASE_LOOP}, {"lasts", PHASE_LOOP}, {"rcvbuf", PHASE_SLOW_READER},
+		{"lasts", PHASE_LOOP}, {"rcvbuf", PHASE_SLOW_READER},
 	};
 
 	for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
@@ -31,6 +31,11 @@ static int client_rules(struct reader *r, const struct node *map, struct client_
 			return bad(r, key_find(SEC_CLIENT, own[i].key), n, "only phase %s has it, this client is %s",
 				   phase_rows[own[i].phase].name, phase_rows[c->phase].name);
 	}
+	const struct node *every = node_find(map, "every");
+
+	if (every && c->phase != PHASE_LOOP && c->phase != PHASE_PING_ONLY)
+		return bad(r, key_find(SEC_CLIENT, "every"), every, "only phases loop and ping-only have it, this client is %s",
+			   phase_rows[c->phase].name);
 	if (!c->name)
 		c->name = phase_rows[c->phase].name;
 	if (!strcmp(c->name, "all"))

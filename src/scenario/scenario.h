@@ -80,6 +80,7 @@ struct client_spec {
 	struct span at;
 	const char *name;
 	uint32_t count;
+	uint32_t streams;       /* http2, grpc: of those, so many on one TCP connection; 0 is 1 */
 	const char *protocol;   /* row of protocols.def; NULL: settings, then probed */
 	const char *request;    /* "GET /x", raw bytes for raw, or $slow $quick $stream $big $upload; NULL: the phase's (plan) */
 	const char *answer;     /* raw: POSIX regex that the whole answer matches; NULL: until EOF */
@@ -125,7 +126,7 @@ struct expect_spec {
 	struct exit_allowed *exits;
 	size_t n_exits;         /* 0: clean */
 	nsec_t within;          /* the grace; 0: settings, then 10 s */
-	nsec_t listener_within; /* LSN-1's T; 0: settings, then 2 s */
+	nsec_t listener_within; /* LSN-1's T; 0: 2 s */
 	enum second_policy second;
 	bool has_second;
 	const char *log;        /* EXI-4: a line that must appear */
@@ -158,7 +159,7 @@ struct scenario {
 	uint32_t sweep;         /* start-up sweep: number of steps; 0: none */
 	bool restart;           /* start the same command again after exit: LSN-4 */
 	uint32_t leak_batches, leak_batch_size; /* RES-3/4: batches of one-request connections before the signal */
-	nsec_t arm_within;      /* the arming ends when for so long nothing has come of it; 0: settings, then 3 s */
+	nsec_t arm_within;      /* deadline of the arming */
 	char **only;            /* judge only these checks; NULL: all that apply */
 };
 
@@ -174,7 +175,6 @@ struct settings {
 	bool no_port;                   /* --port none */
 	const char *protocol;
 	const char *slow, *stream, *big, *upload, *quick;       /* requests; slow may be "gate" */
-	const char *answer;             /* raw: of these requests */
 	struct signal_spec *signals;    /* of --signal; n 0: SIGTERM */
 	size_t n_signals;
 	enum second_policy second;
@@ -182,7 +182,6 @@ struct settings {
 	struct exit_allowed *exits;
 	size_t n_exits;
 	nsec_t grace;                   /* 0: 10 s */
-	nsec_t listener_within, arm_within;     /* 0: 2 s, 3 s */
 	enum isolate isolate;
 	struct kv *env;
 	size_t n_env;

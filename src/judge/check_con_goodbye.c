@@ -1,0 +1,123 @@
+/* CON-7: the word that says that a connection ends. */
+#include <string.h>
+
+#include "judge/say.h"
+
+/* The last answer on it was made after the signal, whole, and then the server closed. Only heads with a status can say
+ * that it will (raw protocols have none). */
+static bool answered_then_closed(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+	uint32_t end;
+	enum conn_how how = conn_how(f, c, &end);
+
+	return (c->phase == PHASE_WAITING || c->phase == PHASE_PIPELINED) && conn_armed(f, c) &&
+	       c->answers && c->head && !conn_partial(f, c) && (how == HOW_FIN || how == HOW_RST) &&
+	       fact_t(f, c->head) > signal_end(f, r) && fact_a(f, c->head) > 0 &&
+	       fact_t(f, c->head) < contract_from(f, r);
+}
+
+/* A connection of HTTP/2 that stood when the signal came, and that the server closed. Its carrier alone. */
+static bool h2_closed(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+	nsec_t end = fact_t(f, c->end);
+
+	return c->settings && fact_before(f, c->settings, signal_begin(f, r)) && c->end && end >= signal_begin(f, r) &&
+	       end < contract_from(f, r) && !(r->kill && end >= fact_t(f, r->kill)) && !charged_to_default(f, r);
+}
+
+/* GOAWAY is how HTTP/2 says goodbye, and in two steps, so that what crosses the first is still taken. */
+static void h2_goodbye(struct sum *t, const struct conn_fact *c)
+{
+	const struct facts *f = t->f;
+	const struct round_fact *r = round_of(f, c);
+	const char *text = NULL;
+
+	if (!c->goaway || fact_t(f, c->goaway) < signal_begin(f, r))
+		text = arena_printf(f->arena, "%s: closed %s after %s without a GOAWAY", client_name(f, c),
+				    after_signal(f, r, c->end), first_signal(f, r));
+	else if (c->above)
+		text = arena_printf(f->arena, "%s: stream %lld was answered although GOAWAY(last %lld) disowned it: a client "
+				    "that asks again has it done twice", client_name(f, c), (long long)fact_a(f, c->above),
+				    (long long)fact_a(f, c->goaway_last));
+	else if (c->phase == PHASE_GOAWAY_RACE && c->request && c->outcome == CONN_RETRY_SAFE)
+		text = arena_printf(f->arena, "%s: the first GOAWAY(last %lld) came alone, and stream %lld, which crossed it on "
+				    "the wire, was not taken; a first one with 2147483647 leaves time for that",
+				    client_name(f, c), (long long)fact_a(f, c->goaway), (long long)fact_a(f, c->stream));
+	if (!text) {
+		t->good++;
+	} else if (sum_bad(t, SHOULD, "server", "%s", text)) {
+		cite_conn(f, t->ret, c);
+		t->ret->hint = "GOAWAY with 2147483647, a PING; when it is answered GOAWAY with the last stream taken; FIN after "
+			       "the last answer";
+	}
+}
+
+static bool goodbye_applies(const struct scenario *sc, const struct facts *f)
+{
+	if (sc->sweep)
+		return false;
+	for_each_judged(f, c) {
+		if ((c->status && answered_then_closed(f, c)) || h2_closed(f, c))
+			return true;
+	}
+	return false;
+}
+
+static void judge_con_7(
+	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+{
+	struct sum t;
+
+	(void)sc, (void)arena;
+	sum_begin(&t, f, ret);
+	ret->expected = "the last answer before the server closes says Connection: close; a connection of HTTP/2 is "
+			"told by GOAWAY";
+	for_each_judged(f, c) {
+		if (c->settings || c->stream) {
+			if (h2_closed(f, c))
+				h2_goodbye(&t, c);
+			continue;
+		}
+		/* a protocol without status lines has no way to say it */
+		if (!c->status || !answered_then_closed(f, c))
+			continue;
+		if (!strcmp(fact_text(f, c->head), "close")) {
+			t.good++;
+			continue;
+		}
+		/* the wire is ahead of the client's read of the answer */
+		nsec_t later = nsec_sub(end_time(f, c), fact_t(f, c->answer));
+		const char *text = arena_printf(f->arena,
+			"%s: answer %s after %s without Connection: close, then closed %s later",
+			client_name(f, c), after_signal(f, round_of(f, c), c->head),
+			first_signal(f, round_of(f, c)), time_text(f, later > 0 ? later : 0));
+
+		if (sum_bad(&t, SHOULD, "server", "%s", text))
+			cite_conn(f, ret, c);
+	}
+	sum_end(&t, "connections were told goodbye");
+}
+
+const struct check check_con_7 = {
+	.id = "CON-7", .title = "answers while draining say goodbye", .level = SHOULD,
+	.applies = goodbye_applies, .judge = judge_con_7,
+	.why = "A server that will close must say so in its last answer (Connection: close, RFC 9112, "
+	       "9.6), or the client reuses the connection and its next request meets the close: a race "
+	       "that loses requests although nobody failed.",
+	.proof = "A request in flight at the signal, its answer's head after the signal, and then the "
+		 "server's FIN or RST: the head's Connection field is looked at. HTTP/2: a connection that the server closed "
+		 "after the signal had a GOAWAY before it (RFC 9113, 6.8: a first one with 2^31-1, and when a round trip has "
+		 "passed one with the last stream that was taken, so that a stream on its way is not lost); no stream above "
+		 "the last id is answered.",
+	.modes = "SD-KA-NO-CLOSE, SD-IDLE-RACE",
+	.fix_go = "Shutdown makes net/http send it; a proxy of your own: "
+		  "w.Header().Set(\"Connection\", \"close\") while draining.",
+	.fix_node = "While draining: res.setHeader('Connection', 'close') before writing the head.",
+	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in "
+		      "middleware once draining.",
+	.fix_c = "Choose the Connection header when the head is written, by the drain flag, not when "
+		 "the request was read.",
+	.fix_nginx = "QUIT does it (1.21.6 and later also for proxied answers).",
+};
