@@ -162,7 +162,7 @@ START_TEST(restart_is_another_process)
 	signalled();
 	closes_listener(MS(6));
 	exits(MS(7), 0);
-	g.sc.restart = true;
+	g.sc.restart.how = RESTART_AFTER_EXIT;
 	add(MS(8), EV_LAUNCH, 1, 101, 1, "restart");
 	add(MS(9), EV_RESTART, -1, 1, 200, "ready again and it answers");
 	add(MS(10), EV_HARNESS_KILL, -1, 101, SIGKILL, "end of the round");

@@ -140,7 +140,7 @@ END_TEST
 
 START_TEST(lsn_4)
 {
-	g.sc.restart = true;
+	g.sc.restart.how = RESTART_AFTER_EXIT;
 	rebind(0, EADDRINUSE);
 	add(MS(10), EV_LAUNCH, 1, 101, 1, "restart");
 	add(MS(12), EV_EXIT, 1, 101, 1, "root");

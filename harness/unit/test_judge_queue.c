@@ -134,7 +134,7 @@ START_TEST(con_9_restart_is_ours)
 	closes_listener(MS(5) + 100);
 	late(MS(6), true);
 	exits(MS(40), 0);
-	g.sc.restart = true;
+	g.sc.restart.how = RESTART_AFTER_EXIT;
 	add(MS(41), EV_LAUNCH, 1, 101, 1, "./srv");
 	add(MS(45), EV_LISTENER_BACK, 0, PORT, 99, NULL);
 	int32_t c = opened(MS(50), "warm-up");

@@ -138,7 +138,8 @@ static void judge_har_3(
 		if (c->spec != NO_SPEC && round_of(f, c)->launch)
 			one_arming(&t, c);
 	}
-	rounds_signalled(&t);
+	if (!restart_hands_over(&sc->restart))  /* its generations come and go without a signal of the scenario's */
+		rounds_signalled(&t);
 	for (uint32_t i = 0; i < f->n_rounds && !t.unsure; i++)
 		cite(ret, f->rounds[i].armed);
 	sum_end(&t, "clients were proven in their phases");

@@ -99,7 +99,7 @@ static void judge_lsn_3(
 
 static bool restart_applies(const struct scenario *sc, const struct facts *f)
 {
-	if (!sc->restart || sc->sweep)
+	if (sc->restart.how == RESTART_NO || sc->sweep)
 		return false;
 	for_each_round(f, r) {
 		if (event_in(f, r, EV_RESTART))

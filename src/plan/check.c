@@ -177,6 +177,9 @@ int plan_check(const struct builder *b)
 		if (check_step(b, &sc->steps[i]) < 0 ||
 		    check_regex(b, sc->steps[i].at, "when", sc->steps[i].when.regex) < 0)
 			return -1;
+	if (check_regex(b, sc->at, "restart.names", sc->restart.names) < 0 ||
+	    check_regex(b, sc->at, "restart.when", sc->restart.when.regex) < 0)
+		return -1;
 	if (sc->target.ready == READY_LOG && check_regex(b, sc->target.at, "ready", sc->target.ready_arg) < 0)
 		return -1;
 	return check_regex(b, sc->expect.at, "expect.log", sc->expect.log);

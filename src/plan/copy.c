@@ -104,6 +104,10 @@ struct scenario *plan_copy(const struct scenario *sc, struct arena *arena)
 	copy_clients(arena, copy);
 	copy_actions(arena, copy);
 	copy_string(arena, &e->at.path);
+	copy->restart.command = copy_words(arena, copy->restart.command);
+	copy_string(arena, &copy->restart.names);
+	copy_string(arena, &copy->restart.spoil);
+	copy_string(arena, &copy->restart.when.regex);
 	e->exits = copy_array(arena, e->exits, e->n_exits, sizeof *e->exits);
 	copy_string(arena, &e->log);
 	e->removes = copy_words(arena, e->removes);

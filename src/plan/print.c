@@ -115,6 +115,23 @@ static void print_expect(const struct expect_spec *e, struct buf *out)
 		   duration_text(e->listener_within, b), second_name(e->second));
 }
 
+static void print_restart(const struct restart_spec *s, struct buf *out)
+{
+	static const char *const what[] = {
+		[RESTART_AFTER_EXIT] = "after    the same command again on the same port",
+		[RESTART_CRASH] = "after    the same command again on the same port, after SIGKILL",
+		[RESTART_OVERLAP] = "beside   the same command again on the same port, while the old one drains",
+	};
+
+	if (restart_hands_over(s))
+		buf_printf(out, "  restart  %u times by %s, %s leave; the loop clients get %u answers%s\n", s->times,
+			   s->how == RESTART_HOT ? signal_name(s->signo) : "a command",
+			   s->newest ? "old generations" : "old workers", s->answers,
+			   s->spoil ? "; then once with a bad configuration" : "");
+	else if (s->how != RESTART_NO)
+		buf_printf(out, "  %s\n", what[s->how]);
+}
+
 static void print_rounds(const struct scenario *sc, struct buf *out)
 {
 	if (sc->sweep)
@@ -125,8 +142,7 @@ static void print_rounds(const struct scenario *sc, struct buf *out)
 	if (sc->leak_batches)
 		buf_printf(out, "  before   %u batches of %u connections, counting what stays\n", sc->leak_batches,
 			   sc->leak_batch_size);
-	if (sc->restart)
-		buf_adds(out, "  after    the same command again on the same port\n");
+	print_restart(&sc->restart, out);
 }
 
 void plan_print(const struct plan *plan, struct buf *out)

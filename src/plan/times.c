@@ -109,7 +109,9 @@ static nsec_t hard_stop(const struct scenario *sc)
 	for (size_t i = 0; i < sc->n_steps; i++)
 		round += time_of(&sc->steps[i].when);
 	round += sc->leak_batches * (sc->arm_within + 2 * NSEC_PER_SEC);
-	rounds += sc->restart;
+	rounds += sc->restart.how == RESTART_AFTER_EXIT || sc->restart.how == RESTART_CRASH;
+	if (restart_hands_over(&sc->restart))
+		round += (sc->restart.times + 3) * (3 * sc->restart.within + sc->arm_within);
 	if (sc->sweep)
 		return (sc->sweep + 1) * (sc->target.ready_within + sc->expect.within + NSEC_PER_SEC);
 	return rounds * round;
@@ -157,6 +159,8 @@ void plan_times(struct builder *b)
 	stretch(b, &e->listener_within);
 	stretch(b, &sc->target.ready_within);
 	stretch(b, &sc->arm_within);
+	stretch(b, &sc->restart.within);
+	stretch(b, &sc->restart.when.at_latest);
 	for (size_t i = 0; i < sc->n_signals; i++)
 		stretch(b, &sc->signals[i].when.at_latest);
 	for (size_t i = 0; i < sc->n_steps; i++)

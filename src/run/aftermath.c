@@ -36,7 +36,7 @@ static const char *peer_name(void *arg, uint16_t server_port, uint16_t client_po
 	return text;
 }
 
-static void one_autopsy(struct run *r, pid_t pid)
+void one_autopsy(struct run *r, pid_t pid)
 {
 	struct buf b = {0};
 
@@ -52,7 +52,7 @@ static bool gone(struct run *r)
 }
 
 /* Every open connection as both ends see it, while the target still holds its own. */
-static void still_open(struct run *r)
+void still_open(struct run *r)
 {
 	for (uint32_t i = 0; i < r->n_conns; i++) {
 		struct conn *c = r->conns[i];
@@ -297,7 +297,7 @@ static void log_words(struct run *r, struct log_file *lf, int stream)
 	}
 }
 
-static void logs(struct run *r)
+void target_logs(struct run *r)
 {
 	for (int i = 0; i < 2; i++) {
 		uint64_t bytes;
@@ -363,5 +363,5 @@ void aftermath(struct run *r)
 	if (r->world->got & ISO_SHM)
 		left_files_in(r, "/dev/shm", &r->world->shm_changed, true);
 	left_files_in(r, r->world->tmp, &r->world->tmp_changed, true);
-	logs(r);
+	target_logs(r);
 }

@@ -151,6 +151,8 @@ static void answer_done(struct run *r, struct conn *c)
 	c->answering = false;
 	if (c->answered >= c->asked)
 		conn_settle(r, c);
+	if (r->hand)
+		generation_answered(r, c);
 	if (c->client->spec->phase == PHASE_LOOP)
 		phase_loop_step(r, c);
 }
@@ -242,6 +244,8 @@ void conn_read(struct run *r, struct conn *c)
 			conn_eof(r, c);
 			return;
 		}
+		if (r->hand)
+			generation_hear(r, c, r->buf, (size_t)n);
 		conn_bytes(r, c, r->buf, (size_t)n);
 		if (c->state != CONN_OVER)
 			phase_progress(r, c);

@@ -7,6 +7,7 @@
 #include "proto/proto.h"
 #include "run/run.h"
 #include "target/census.h"
+#include "target/launch.h"
 
 #define MAX_PORTS 8
 #define MAX_TREE 256             /* processes of a target that are looked at one by one */
@@ -25,6 +26,7 @@ struct client {                 /* a client_spec made ready to connect */
 	struct carrier *filling;        /* mux.c: the connection that takes the next stream */
 	struct timer pause;     /* loop: `every` */
 	struct conn *paused;    /* by next_pending */
+	uint32_t held;          /* connections to open when the pause of a hand-over is over */
 };
 
 enum conn_state {
@@ -55,6 +57,8 @@ struct conn {
 	struct carrier *car;                    /* mux.c: NULL where a connection carries one request at a time */
 	struct conn *next_sent;                 /* by carrier */
 	bool started;                           /* st is in use: see answer_end */
+	uint16_t heard;                         /* generation that this answer names, plus 1; 0: none yet */
+	pid_t heard_pid;
 	struct answer an;
 	_Alignas(8) char st[];                  /* proto->state_size */
 };
@@ -100,6 +104,36 @@ struct log_file {                       /* stdout or stderr of the target */
 	int fd;                         /* our reading end */
 	int64_t at;                     /* scanned up to here */
 	int64_t at_signal;              /* its size when the first signal was sent */
+};
+
+struct member {                         /* of a generation: a process, with the socket by which it was found */
+	pid_t pid;
+	uint32_t inode;
+	uint16_t generation;
+	bool gone;
+};
+
+#define MAX_MEMBERS 1024
+#define MAX_LABELS  256
+
+/* One generation after the other. A generation is who listens: processes found by the inode of a LISTEN socket, never by time. */
+struct hand {
+	struct member members[MAX_MEMBERS];
+	unsigned n_members;
+	unsigned attempt;                       /* number of the hand-over in progress, or the last one; 0: none yet */
+	unsigned found, answered;               /* newest generation that listens; that has answered */
+	struct {
+		char text[24];
+		uint16_t generation;
+		pid_t pid;
+	} labels[MAX_LABELS];                   /* what answers named, once seen */
+	unsigned n_labels;
+	regex_t names;
+	bool pause;                             /* nobody asks anything: the census is of the server alone */
+	bool over;                              /* the stream ends */
+	bool late;                              /* an old generation outlived its time: it is not waited for again */
+	uint32_t goal, seen, nudges;            /* answers awaited, at the last look; connections put in the place of stuck ones */
+	nsec_t t_seen, t_look;
 };
 
 struct run {
@@ -171,6 +205,7 @@ struct run {
 	bool capturing;
 	bool none_left;                 /* root and all descendants of this generation are gone: looked for and proven */
 	bool watching;                  /* listeners are watched: from the signal to the exit */
+	struct hand *hand;              /* NULL: no generations hand over here */
 	struct client after_exit[MAX_PORTS];
 	struct client_spec after_exit_spec;
 };
@@ -230,6 +265,7 @@ bool phase_try_prove(struct run *r, struct conn *c);
 void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how);
 void phase_unreachable(struct run *r, struct conn *c, const char *why);
 void phase_loop_step(struct run *r, struct conn *c);
+void loops_go_on(struct run *r);
 int warm_up(struct run *r);
 int leak_batches(struct run *r);
 void client_start(struct run *r, struct client *cl);            /* late and loop clients */
@@ -290,9 +326,26 @@ void zombies_look(struct run *r);
 void left_processes(struct run *r);
 void rebind(struct run *r);
 void restart(struct run *r);
+void still_open(struct run *r);
+void target_logs(struct run *r);        /* what it said at the end */
+void one_autopsy(struct run *r, pid_t pid);
 void places_clean(struct run *r);       /* TMPDIR and /dev/shm: what a killed restart left is nobody's */
 void remove_tree(const char *path);     /* files.c; never follows a link */
 void autopsy_and_kill(struct run *r, const char *why);
+
+/* generation.c */
+void generation_look(struct run *r);                            /* who listens now? */
+void generation_hear(struct run *r, struct conn *c, const uint8_t *p, size_t n);        /* bytes of an answer: do they name it? */
+void generation_answered(struct run *r, struct conn *c);
+pid_t generation_leader(struct run *r);                         /* of the newest that lives; 0: none */
+bool generation_adopt(struct run *r);                           /* the root is gone: is there a successor? */
+bool generation_old_gone(struct run *r);
+void generation_survivors(struct run *r);
+void root_watch(struct run *r, pid_t pid, int pidfd);           /* target.c: this process is the root from now on */
+int target_launch(struct run *r, char **argv, int tty, struct launched *ret);
+
+/* handover.c, handover_step.c */
+int handovers(struct run *r);
 
 /* round.c */
 int round_run(struct run *r, const char *label);

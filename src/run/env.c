@@ -17,6 +17,8 @@ static const char *variable(struct run *r, const char *name, size_t n)
 		if (n > 5 && !memcmp(name, "PORT_", 5) && strlen(own) == n - 5 && !memcmp(name + 5, own, n - 5))
 			return arena_printf(r->arena, "%u", r->ports[i].number);
 	}
+	if (n == 6 && !memcmp(name, "OLDPID", 6))
+		return arena_printf(r->arena, "%d", r->pid);
 	if (n == 14 && !memcmp(name, "DRAINSPEC_GATE", 14))
 		return arena_printf(r->arena, "127.0.0.1:%u", r->gate_port);
 	if (n == 6 && !memcmp(name, "TMPDIR", 6))

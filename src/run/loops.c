@@ -3,6 +3,7 @@
 
 #include "run/engine.h"
 
+#define MAX_ASKED  60000        /* on one connection: the next request begins another */
 #define LOOK_EVERY (200 * NSEC_PER_USEC)
 
 static bool batch_done(struct run *r)
@@ -68,25 +69,50 @@ int leak_batches(struct run *r)
 	return 0;
 }
 
+/* Has this client asked often enough? */
+static bool loop_ends(struct run *r, struct conn *c)
+{
+	const struct client *cl = c->client;
+	uint32_t most = cl->spec->requests ? cl->spec->requests : 20000;
+
+	if (r->hand)
+		return r->hand->over || !r->alive;
+	/* refused ends a burst; a visitor that comes again and again (`every`) counts its refusals */
+	return (r->t_signal && clock_now() > r->t_signal + cl->spec->lasts) || (!c->connected && !cl->spec->every) ||
+	       cl->opened + c->asked >= most;
+}
+
 static void loop_turn(struct run *r, struct conn *c)
 {
 	struct client *cl = c->client;
-	uint32_t most = cl->spec->requests ? cl->spec->requests : 20000;
-	/* refused ends a burst; a visitor that comes again and again (`every`) counts its refusals */
-	bool over = (r->t_signal && clock_now() > r->t_signal + cl->spec->lasts) ||
-		    (!c->connected && !cl->spec->every) || cl->opened + c->asked >= most;
+	bool over = loop_ends(r, c), hold = r->hand && r->hand->pause;
 
 	if (c->looped)
 		return;
-	if (!over && c->state != CONN_OVER && cl->spec->reuse && !c->an.close) {
+	if (!over && !hold && c->state != CONN_OVER && cl->spec->reuse && !c->an.close && c->asked < MAX_ASKED) {
 		conn_ask(r, c);
 		return;
 	}
 	c->looped = true;
 	if (c->state != CONN_OVER)
-		conn_close(r, c, over ? "the burst is over" : "one request each");
-	if (!over)
+		conn_close(r, c, over ? "the burst is over" : hold ? "a pause of the stream" : "one request each");
+	if (!over && hold)
+		cl->held++;
+	else if (!over)
 		conn_open(r, cl);
+}
+
+/* What waited while hand-overs paused goes on. */
+void loops_go_on(struct run *r)
+{
+	for (unsigned i = 0; i < r->n_clients; i++) {
+		struct client *cl = &r->clients[i];
+		uint32_t n = cl->held;
+
+		cl->held = 0;
+		while (n--)
+			conn_open(r, cl);
+	}
 }
 
 static void loop_resume(struct timer *t)
@@ -109,7 +135,10 @@ void phase_loop_step(struct run *r, struct conn *c)
 {
 	struct client *cl = c->client;
 
-	if (!cl->spec->every || c->looped) {
+	/* with generations a refusal is counted and does not end it; but nobody asks without pause where nobody listens */
+	nsec_t pause = r->hand && !c->connected ? NSEC_PER_MSEC : cl->spec->every;
+
+	if (!pause || c->looped) {
 		loop_turn(r, c);
 		return;
 	}
@@ -120,6 +149,6 @@ void phase_loop_step(struct run *r, struct conn *c)
 	cl->paused = c;
 	if (!c->next_pending) {
 		cl->pause = (struct timer){.fn = loop_resume, .arg = cl, .at = NSEC_NEVER};
-		timer_set(r->loop, &cl->pause, clock_now() + cl->spec->every);
+		timer_set(r->loop, &cl->pause, clock_now() + pause);
 	}
 }

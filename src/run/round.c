@@ -132,6 +132,7 @@ void round_reset(struct run *r, const char *label)
 	for (unsigned i = 0; i < r->n_clients; i++) {
 		r->clients[i].opened = r->clients[i].answers = 0;
 		r->clients[i].started = false;
+		r->clients[i].held = 0;
 	}
 	events_add(r->ev, EV_ROUND, -1, r->ev->round, 0, label);
 }
@@ -150,6 +151,9 @@ void round_end(struct run *r)
 		if (i % 256 == 0)
 			watch_wire(r);
 	}
+	if (r->hand && r->sc->restart.names)
+		regfree(&r->hand->names);
+	r->hand = NULL;
 	if (r->pid)
 		target_kill_all(r);
 	if (r->pidfd >= 0)
@@ -208,6 +212,8 @@ int round_run(struct run *r, const char *label)
 	if (warm_up(r) < 0)
 		return -1;
 	root_settle(r);
+	if (restart_hands_over(&r->sc->restart))
+		return handovers(r);
 	if (leak_batches(r) < 0 || clients_arm(r) < 0)
 		return -1;
 	target_census(r, "armed", true);
@@ -217,7 +223,7 @@ int round_run(struct run *r, const char *label)
 	if (r->world->interrupted)
 		return -1;
 	aftermath(r);
-	if (r->sc->restart)
+	if (r->sc->restart.how == RESTART_AFTER_EXIT)
 		restart(r);
 	return 0;
 }

@@ -154,19 +154,27 @@ void target_stop_continue(struct run *r, bool stop)
 	r->stopped = stop;
 }
 
-/* The root is gone: its ending is an event of its own, apart from all clients. */
+/* The root is gone: its ending is an event of its own, apart from all clients. If it has handed over, the newest generation is
+ * the target now. */
 static void root_ended(struct run *r, const siginfo_t *si)
 {
+	nsec_t t = clock_now();
+
 	r->alive = false;
 	r->reaped = true;
-	r->t_exit = clock_now();
-	if (si->si_code == CLD_EXITED)
-		events_add_at(r->ev, r->t_exit, 0, EV_EXIT, r->generation, si->si_pid, si->si_status, "root");
-	else
-		events_add_at(r->ev, r->t_exit, 0, EV_KILLED, r->generation, si->si_pid, si->si_status,
-			      arena_printf(r->arena, "root%s%s", si->si_code == CLD_DUMPED ? " core" : "",
-					   r->harness_killed ? " by harness" : ""));
 	loop_del(r->loop, &r->pid_watch);
+	bool followed = r->hand && !r->harness_killed && generation_adopt(r);
+	const char *who = followed ? "predecessor" : "root";
+
+	if (si->si_code == CLD_EXITED)
+		events_add_at(r->ev, t, 0, EV_EXIT, r->generation, si->si_pid, si->si_status, who);
+	else
+		events_add_at(r->ev, t, 0, EV_KILLED, r->generation, si->si_pid, si->si_status,
+			      arena_printf(r->arena, "%s%s%s", who, si->si_code == CLD_DUMPED ? " core" : "",
+					   r->harness_killed ? " by harness" : ""));
+	if (followed)
+		return;
+	r->t_exit = t;
 	actions_event(r, ON_EXIT, r->t_exit);
 }
 
@@ -244,6 +252,30 @@ static int open_tty(struct run *r, int *ret_slave)
 	return 0;
 }
 
+void root_watch(struct run *r, pid_t pid, int pidfd)
+{
+	if (r->pidfd >= 0) {
+		loop_del(r->loop, &r->pid_watch);
+		close(r->pidfd);
+	}
+	r->pid = pid;
+	r->pidfd = pidfd;
+	r->alive = true;
+	r->reaped = r->none_left = false;
+	r->pid_watch = (struct watch){.fn = pid_ready, .arg = r, .fd = pidfd};
+	loop_add(r->loop, &r->pid_watch, EPOLLIN);
+}
+
+int target_launch(struct run *r, char **argv, int tty, struct launched *ret)
+{
+	bool container = r->sc->target.isolate == ISOLATE_CONTAINER;
+	struct launch spec = {.argv = argv, .envp = r->envp, .cwd = r->sc->target.cwd, .stdin_fd = -1,
+		.stdout_fd = r->logs[0].fd, .stderr_fd = r->logs[1].fd, .tty_fd = tty, .new_pidns = container,
+		.die_with_parent = true, .nofile = r->world->nofile};
+
+	return launch(&spec, ret, r->err);
+}
+
 /* Launch the command once more (generation 0, 1, ...) on the run's ports. */
 int target_start(struct run *r, const char *label)
 {
@@ -256,15 +288,11 @@ int target_start(struct run *r, const char *label)
 	if (log_open(r, &r->logs[0], "stdout.log") < 0 || log_open(r, &r->logs[1], "stderr.log") < 0 ||
 	    open_tty(r, &slave) < 0 || env_build(r, notify) < 0)
 		return -1;
-	bool container = r->sc->target.isolate == ISOLATE_CONTAINER;
-	struct launch spec = {.argv = r->argv, .envp = r->envp, .cwd = r->sc->target.cwd, .stdin_fd = -1,
-		.stdout_fd = r->logs[0].fd, .stderr_fd = r->logs[1].fd, .tty_fd = slave, .new_pidns = container,
-		.die_with_parent = true, .nofile = r->world->nofile};
 
 	events_add(r->ev, EV_LAUNCH, r->generation, 0, r->generation, label);
 	uint32_t at = (uint32_t)r->ev->n;
 
-	rc = launch(&spec, &l, r->err);
+	rc = target_launch(r, r->argv, slave, &l);
 	if (slave >= 0)
 		close(slave);
 	if (rc < 0)
@@ -272,15 +300,9 @@ int target_start(struct run *r, const char *label)
 	r->ev->v[at - 1].a = l.pid;
 	if (l.mount_errno)
 		events_addf(r->ev, EV_NOTE, -1, 0, 0, "PID 1 has no /proc of its own (%s)", strerror(l.mount_errno));
-	r->pid = l.pid;
-	r->pidfd = l.pidfd;
-	r->alive = true;
-	r->reaped = false;
 	r->t_launch = l.t_exec;
 	r->t_runaway = l.t_exec + 50 * NSEC_PER_MSEC;
-	r->none_left = false;
-	r->pid_watch = (struct watch){.fn = pid_ready, .arg = r, .fd = l.pidfd};
-	loop_add(r->loop, &r->pid_watch, EPOLLIN);
+	root_watch(r, l.pid, l.pidfd);
 	logs_watch(r);
 	actions_event(r, ON_LAUNCH, l.t_exec);
 	return 0;

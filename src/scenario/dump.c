@@ -221,6 +221,17 @@ bool dump_same(const struct key *k, const void *base, struct buf *out)
 	return true;
 }
 
+bool dump_restart(const struct key *k, const void *base, struct buf *out)
+{
+	const struct restart_spec *s = FIELD_CONST(k, base, struct restart_spec);
+
+	if (s->how == RESTART_NO || s->how == RESTART_AFTER_EXIT)
+		buf_adds(out, s->how == RESTART_NO ? "false" : "true");
+	else
+		section_dump(SEC_RESTART, s, out);
+	return true;
+}
+
 bool dump_list(const struct key *k, const void *base, struct buf *out)
 {
 	const char *v = *FIELD_CONST(k, base, char *);

@@ -40,7 +40,7 @@ const struct type_row type_rows[TYPE_N] = {
 _Static_assert(sizeof(enum phase) == sizeof(unsigned) && sizeof(enum whom) == sizeof(unsigned) &&
 	       sizeof(enum trigger_on) == sizeof(unsigned) && sizeof(enum ready_by) == sizeof(unsigned) &&
 	       sizeof(enum isolate) == sizeof(unsigned) && sizeof(enum second_policy) == sizeof(unsigned) &&
-	       sizeof(enum step_do) == sizeof(unsigned), "enums are ints");
+	       sizeof(enum step_do) == sizeof(unsigned) && sizeof(enum restart_how) == sizeof(unsigned), "enums are ints");
 
 const struct key *key_find(enum section section, const char *name)
 {

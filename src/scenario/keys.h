@@ -8,6 +8,7 @@
 	X(TOP, struct scenario, "", "") \
 	X(VARY, struct scenario, "vary", "vary.") \
 	X(LEAK, struct scenario, "leak", "leak.") \
+	X(RESTART, struct restart_spec, "restart", "restart.") \
 	X(TARGET, struct target_spec, "target", "target.") \
 	X(PORT, struct port_spec, "target.port.NAME", "port.") \
 	X(CLIENT, struct client_spec, "clients[]", "") \
@@ -51,7 +52,8 @@ extern const size_t n_keys;
 
 extern const char *const words_need[], *const words_unreachable[], *const words_to[],
 	*const words_ready[], *const words_isolate[], *const words_phase[], *const words_closes[],
-	*const words_when[], *const words_gate[], *const words_second[], *const words_step[];
+	*const words_when[], *const words_gate[], *const words_second[], *const words_step[],
+	*const words_how[], *const words_leaves[];
 
 /* What the readers share. */
 struct reader {

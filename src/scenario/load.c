@@ -101,6 +101,23 @@ int read_same(struct reader *r, const struct key *k, const struct node *n, void 
 	return need_map(r, k, n) < 0 ? -1 : section_read(r, k->inner, n, base);
 }
 
+/* true is the mapping {how: after-exit}; what is not written of a mapping has its defaults. */
+int read_restart(struct reader *r, const struct key *k, const struct node *n, void *base)
+{
+	struct restart_spec *s = FIELD(k, base, struct restart_spec);
+	bool same = false;
+	struct key as_bool = *k;
+
+	section_defaults(r, SEC_RESTART, s);
+	if (n->kind == NODE_MAP)
+		return section_read(r, SEC_RESTART, n, s);
+	as_bool.field = 0;
+	if (read_bool(r, &as_bool, n, &same) < 0)
+		return -1;
+	s->how = same ? RESTART_AFTER_EXIT : RESTART_NO;
+	return 0;
+}
+
 int read_list(struct reader *r, const struct key *k, const struct node *n, void *base)
 {
 	size_t size = section_rows[k->inner].size, at = 0;

@@ -37,6 +37,7 @@ void keys_print(struct buf *out)
 {
 	static const enum section order[] = {
 		SEC_TOP, SEC_TARGET, SEC_PORT, SEC_CLIENT, SEC_SIGNAL, SEC_STEP, SEC_EXPECT, SEC_VARY, SEC_LEAK,
+		SEC_RESTART,
 		SEC_SETTINGS,
 	};
 

@@ -62,6 +62,33 @@ static int step_rules(struct reader *r, const struct node *map, struct step_spec
 	return 0;
 }
 
+/* Keys that mean something in some ways of restarting only. */
+static int restart_rules(struct reader *r, const struct node *map, struct restart_spec *s)
+{
+	static const struct {
+		const char *key;
+		unsigned how;
+	} own[] = {
+		{"send", 1u << RESTART_HOT}, {"command", 1u << RESTART_COMMAND}, {"when", 1u << RESTART_OVERLAP},
+		{"after", 1u << RESTART_OVERLAP}, {"at_latest", 1u << RESTART_OVERLAP},
+		{"leaves", 1u << RESTART_HOT}, {"old", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
+		{"times", 1u << RESTART_HOT | 1u << RESTART_COMMAND}, {"answers", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
+		{"names", 1u << RESTART_HOT | 1u << RESTART_COMMAND}, {"spoil", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
+		{"within", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
+	};
+
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+		const struct node *n = node_find(map, own[i].key);
+
+		if (n && !(own[i].how & 1u << s->how))
+			return bad(r, key_find(SEC_RESTART, own[i].key), n, "`how: %s` has no such thing",
+				   restart_name(s->how));
+	}
+	if (s->how == RESTART_COMMAND)
+		s->newest = true;
+	return 0;
+}
+
 static int same_name(struct reader *r, const struct scenario *sc)
 {
 	for (size_t i = 0; i < sc->n_clients; i++)
@@ -86,7 +113,12 @@ static int top_rules(struct reader *r, const struct node *map, struct scenario *
 {
 	if (!sc->name)
 		sc->name = name_of_file(r, sc->path ? sc->path : "");
-	if (!node_find(map, "signals")) {
+	if (restart_hands_over(&sc->restart)) {
+		const struct node *n = node_find(map, "signals");
+
+		if (n && sc->n_signals)
+			return bad(r, key_find(SEC_TOP, "signals"), n, "generations hand over: restart says what is sent");
+	} else if (!node_find(map, "signals")) {
 		sc->signals = arena_new_of(r->arena, struct signal_spec);
 		sc->n_signals = 1;
 		section_defaults(r, SEC_SIGNAL, sc->signals);
@@ -117,6 +149,8 @@ int section_rules(struct reader *r, enum section section, const struct node *map
 		if (!node_find(map, "when"))
 			((struct signal_spec *)base)->when.on = ON_EXIT + 1;
 		return 0;
+	case SEC_RESTART:
+		return restart_rules(r, map, base);
 	case SEC_STEP:
 		return step_rules(r, map, base);
 	case SEC_VARY:

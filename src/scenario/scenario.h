@@ -37,6 +37,14 @@ enum trigger_on {
 	ON_EXIT,
 };
 enum ready_by { READY_LISTENING, READY_HTTP, READY_LOG, READY_NOTIFY, READY_STARTED };
+enum restart_how {
+	RESTART_NO,
+	RESTART_AFTER_EXIT,     /* the same command once the old process is gone */
+	RESTART_CRASH,          /* the same after SIGKILL */
+	RESTART_OVERLAP,        /* the same while the old one still drains */
+	RESTART_HOT,            /* a signal makes the target hand over to a new generation of itself */
+	RESTART_COMMAND,        /* a command starts the new generation, which takes over from the old */
+};
 enum step_do { STEP_RELEASE_GATE, STEP_FINISH, STEP_READ, STEP_CLOSE, STEP_CONNECT };
 
 /* When something happens: the event, then `after`; `at_latest` after the last signal it fires anyway. ON_SIGNAL is, for a
@@ -134,6 +142,24 @@ struct expect_spec {
 	const char *readiness;  /* LSN-6: HTTP path that must stop answering 200 before the listener closes */
 };
 
+struct restart_spec {
+	enum restart_how how;
+	int signo, old;         /* hot: what makes it hand over; sent to the old one when the new one answers, 0: nothing */
+	bool newest;            /* the old generation leaves whole; else a master stays and only its workers are new */
+	uint32_t times;         /* hand-overs */
+	uint32_t answers;       /* that the loop clients get at least, over all hand-overs */
+	char **command;         /* command: NULL is the target's own */
+	const char *names;      /* POSIX regex: its group is the pid or generation that an answer names; NULL: by the socket's owner */
+	const char *spoil;      /* file that is made bad for one hand-over, which must fail */
+	struct trigger when;    /* overlap: when the new one is started */
+	nsec_t within;          /* a hand-over, from the signal to the old generation's end */
+};
+/* Generations follow each other while clients come and go: no round of signals and exits. */
+static inline bool restart_hands_over(const struct restart_spec *s)
+{
+	return s->how == RESTART_HOT || s->how == RESTART_COMMAND;
+}
+
 /* Things a scenario cannot do without; missing ones SKIP it, naming the flag that would enable it. */
 enum need {
 	NEED_SLOW = 1, NEED_STREAM = 2, NEED_BIG = 4, NEED_UPLOAD = 8, NEED_KEEPALIVE = 16,
@@ -157,7 +183,7 @@ struct scenario {
 	enum whom *vary_to;     /* one round for each: SIG-5 */
 	size_t n_vary_to;
 	uint32_t sweep;         /* start-up sweep: number of steps; 0: none */
-	bool restart;           /* start the same command again after exit: LSN-4 */
+	struct restart_spec restart;    /* LSN-4, UPG-* */
 	uint32_t leak_batches, leak_batch_size; /* RES-3/4: batches of one-request connections before the signal */
 	nsec_t arm_within;      /* deadline of the arming */
 	char **only;            /* judge only these checks; NULL: all that apply */
@@ -225,3 +251,4 @@ const char *whom_name(enum whom to);
 const char *trigger_name(enum trigger_on on);
 const char *isolate_name(enum isolate iso);
 const char *second_name(enum second_policy p);
+const char *restart_name(enum restart_how how);

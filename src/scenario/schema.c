@@ -101,6 +101,11 @@ static void made_schema(const struct key *k, struct buf *out)
 		section_schema(k->inner, out);
 		buf_addc(out, '}');
 		break;
+	case TYPE_RESTART:
+		buf_adds(out, "{\"anyOf\":[{\"type\":\"boolean\"},");
+		section_schema(k->inner, out);
+		buf_adds(out, "]}");
+		break;
 	case TYPE_MAP:
 	case TYPE_SAME:
 		section_schema(k->inner, out);

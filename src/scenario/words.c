@@ -45,6 +45,17 @@ const char *const words_step[] = {
 	[STEP_CLOSE] = "close", [STEP_CONNECT] = "connect", NULL,
 };
 
+const char *const words_how[] = {
+	[RESTART_NO] = "no", [RESTART_AFTER_EXIT] = "after-exit", [RESTART_CRASH] = "crash",
+	[RESTART_OVERLAP] = "overlap", [RESTART_HOT] = "hot", [RESTART_COMMAND] = "command", NULL,
+};
+const char *const words_leaves[] = {"workers", "all", NULL};
+
+const char *restart_name(enum restart_how how)
+{
+	return words_how[how];
+}
+
 const char *whom_name(enum whom to)
 {
 	return words_to[to];
