@@ -227,7 +227,8 @@ START_TEST(plan_multiplier)
 	p = plan("clients: [{}]\nthen: [{release: gate, when: listener-closed, after: 50ms}]\nsignals: [{after: 1ms, gap: 1ms}]",
 		 &st, NULL);
 	ck_assert_int_eq(p->sc->expect.within, 30 * NSEC_PER_SEC);
-	ck_assert_int_eq(p->sc->arm_within, 30 * NSEC_PER_SEC);
+	ck_assert_int_eq(p->sc->arm_within, 9 * NSEC_PER_SEC);
+	ck_assert_int_eq(p->sc->expect.listener_within, 6 * NSEC_PER_SEC);
 	ck_assert_int_eq(p->sc->steps[0].when.at_latest, 900 * NSEC_PER_MSEC);
 	ck_assert_int_eq(p->sc->steps[0].when.after, 50 * NSEC_PER_MSEC);
 	ck_assert_int_eq(p->sc->signals[0].when.after, NSEC_PER_MSEC);

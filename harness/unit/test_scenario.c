@@ -127,7 +127,7 @@ START_TEST(defaults)
 
 	ck_assert_str_eq(sc->name, "x");
 	ck_assert_str_eq(sc->path, "dir/x.yaml");
-	ck_assert_int_eq(sc->arm_within, 10 * NSEC_PER_SEC);
+	ck_assert_int_eq(sc->arm_within, 0);
 	ck_assert_uint_eq(sc->n_signals, 1);
 	ck_assert_int_eq(sc->signals[0].signo, 0);
 	ck_assert_int_eq(sc->signals[0].when.on, ON_ARMED);

@@ -206,7 +206,7 @@ const struct check check_lsn_1 = {
 	       "server will never serve; a balancer's TCP check stays green.",
 	.proof = "sock_diag asks for the LISTEN socket of each port every 100 us after the signal. A "
 		 "failure is a listener that was seen open later than the limit "
-		 "(expect.listener_within).",
+		 "(--listener-within, expect.listener_within).",
 	.modes = "SD-ACCEPT-TOO-LONG, SD-ACCEPT-MULTI",
 	.fix_go = "Shutdown closes all listeners first; other net.Listen sockets (metrics, admin) need "
 		  "a Close of their own.",

@@ -196,6 +196,7 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_CONTINUE_100:   set_once(&c->cont100, n); break;
 	case EV_PROVEN:         set_once(&c->proven, n); break;
 	case EV_UNPROVEN:       set_once(&c->unproven, n); break;
+	case EV_GREETING:       set_once(&c->greeting, n); break;
 	case EV_FIRST_BYTE:     c->first_byte = n; break;
 	case EV_HEAD:           c->head = n; break;
 	case EV_ANSWER:         conn_answered(b, c, e, n); break;

@@ -22,7 +22,7 @@ struct conn_fact {
 	/* by the client socket */
 	uint32_t connect, connected, refused;
 	uint32_t request;               /* last whole request */
-	uint32_t partial, cont100, gate;
+	uint32_t partial, cont100, gate, greeting;
 	uint32_t proven, unproven;
 	uint32_t first_byte, head;      /* of the last answer that began */
 	uint32_t answer;                /* last complete one */

@@ -73,7 +73,7 @@ bool conn_partial(const struct facts *f, const struct conn_fact *c)
 
 enum accepted conn_accepted(const struct facts *f, const struct conn_fact *c)
 {
-	if (c->answers || c->first_byte || c->cont100 || c->gate || c->peer_inode ||
+	if (c->answers || c->first_byte || c->cont100 || c->gate || c->greeting || c->peer_inode ||
 		(c->proven && fact_b(f, c->proven) > 0))
 		return ACCEPT_YES;
 	if (c->proven && (c->phase == PHASE_BACKLOG || c->phase == PHASE_CONNECTED))

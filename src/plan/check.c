@@ -166,6 +166,8 @@ int plan_check(const struct builder *b)
 {
 	const struct scenario *sc = b->sc;
 
+	if (check_regex(b, b->st->at, "answer", b->st->answer) < 0)
+		return -1;
 	if (sc->n_signals + sc->n_steps > MAX_ACTIONS)
 		return err_at(b->reterr, sc->at, "more than %d signals and steps", MAX_ACTIONS);
 	for (size_t i = 0; i < sc->n_clients; i++)

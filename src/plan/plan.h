@@ -13,11 +13,16 @@ struct probe {
 	bool http;
 };
 
+/* While clients still get on, arming may take so many times arm_within; a first request that was read, so many. */
+#define ARM_AT_MOST 10
+#define WARM_AT_MOST 3
+
 struct plan {
 	struct scenario *sc;            /* a deep copy: command, ports, requests, signals, deadlines resolved */
 	const char *skip_reason;        /* what is missing and the flag that gives it; NULL: run it */
 	const char *protocol;           /* of clients that do not say; NULL: not known yet */
 	const char *quick;              /* request that is answered at once: warm-up, restart, probe; NULL: none known */
+	const char *answer;             /* raw: how the answer to quick ends; NULL: with FIN */
 	bool uses_gate;                 /* some request is held by the gate, or a step releases it */
 	bool timed;                     /* a slow request that is not gated: the run sleeps rather than computes */
 	nsec_t hard_stop;               /* for the whole run: a worker that takes longer hangs and is BROKEN */

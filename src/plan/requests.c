@@ -155,6 +155,8 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 		if (!c->request && !optional)
 			skip_for(b, need);
 	}
+	if (!c->answer)
+		c->answer = b->plan->answer;
 	b->plan->uses_gate |= plan_gated(c->request);
 	b->plan->timed |= awaits_answer(c->phase) && c->request && !plan_gated(c->request);
 }
@@ -203,6 +205,7 @@ static void resolve_protocol(struct builder *b)
 	b->http_known = p->protocol != NULL;
 	b->http = p->protocol && is_http(p->protocol);
 	p->quick = b->own_target ? NULL : arena_strdup(b->arena, b->st->quick);
+	p->answer = b->own_target ? NULL : arena_strdup(b->arena, b->st->answer);
 	if (!p->quick && (b->http || !b->http_known))
 		p->quick = "GET /";
 }

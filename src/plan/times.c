@@ -101,17 +101,19 @@ static nsec_t time_of(const struct trigger *t)
 
 static nsec_t hard_stop(const struct scenario *sc)
 {
-	nsec_t round = sc->target.ready_within + 3 * sc->arm_within + sc->expect.within + 10 * NSEC_PER_SEC;
+	nsec_t armed = ARM_AT_MOST * sc->arm_within;
+	nsec_t round = sc->target.ready_within + WARM_AT_MOST * sc->arm_within + 3 * armed + sc->expect.within +
+		       10 * NSEC_PER_SEC;
 	uint32_t rounds = sc->n_vary_to ? (uint32_t)sc->n_vary_to : 1;
 
 	for (size_t i = 0; i < sc->n_signals; i++)
 		round += time_of(&sc->signals[i].when) + sc->signals[i].count * sc->signals[i].gap;
 	for (size_t i = 0; i < sc->n_steps; i++)
 		round += time_of(&sc->steps[i].when);
-	round += sc->leak_batches * (sc->arm_within + 2 * NSEC_PER_SEC);
+	round += sc->leak_batches * (armed + 2 * NSEC_PER_SEC);
 	rounds += sc->restart.how == RESTART_AFTER_EXIT || sc->restart.how == RESTART_CRASH;
 	if (restart_hands_over(&sc->restart))
-		round += (sc->restart.times + 3) * (3 * sc->restart.within + sc->arm_within);
+		round += (sc->restart.times + 3) * (3 * sc->restart.within + armed);
 	if (sc->sweep)
 		return (sc->sweep + 1) * (sc->target.ready_within + sc->expect.within + NSEC_PER_SEC);
 	return rounds * round;
@@ -141,7 +143,9 @@ void plan_times(struct builder *b)
 		let_go_in_time(sc);
 	}
 	if (!e->listener_within)
-		e->listener_within = 2 * NSEC_PER_SEC;
+		e->listener_within = b->st->listener_within ? b->st->listener_within : 2 * NSEC_PER_SEC;
+	if (!sc->arm_within)
+		sc->arm_within = b->st->arm_within ? b->st->arm_within : 3 * NSEC_PER_SEC;
 	if (!e->has_second) {
 		e->second = b->st->second;
 		e->has_second = true;

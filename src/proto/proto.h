@@ -46,7 +46,7 @@ struct answer {
 	bool continued;         /* 100 Continue was seen */
 	bool until_close;       /* its end is the server's FIN */
 	int64_t length;         /* body's length as framed: 0 where there is none (HEAD, 204), -2 until close,
-				 * -1 chunked, or raw with a regex */
+				 * -1 chunked, -3 an end that its own bytes tell (raw with a regex) */
 	uint64_t body;          /* bytes of body so far (without chunk framing) */
 	uint64_t bytes;         /* all bytes so far, head and framing included */
 	bool echo;              /* the answer claims to echo the nonce: X-Drainspec-Nonce is exactly that of the request */
@@ -63,6 +63,7 @@ struct proto {
 	size_t state_size;      /* bytes of parser state per connection (<= 128) */
 	bool has_heads;         /* half-header and the like make sense */
 	bool pipelines;
+	bool may_greet;         /* the server may speak first, and that is no answer */
 
 	/* Append the request with this nonce to out and say where it may be cut. 0, or -1 (a line that is none). */
 	int (*render)(const struct request *rq, const char nonce[NONCE_LEN + 1], struct buf *out,

@@ -147,7 +147,7 @@ static void raw_start(void *state, const struct request *rq, const char nonce[NO
 		.echo_bad_at = -1,
 		.hash = FNV1A_START,
 		.until_close = !rq->answer,
-		.length = rq->answer ? -1 : -2,
+		.length = rq->answer ? -3 : -2,
 	};
 }
 
@@ -235,6 +235,7 @@ const struct proto proto_raw = {
 	.state_size = sizeof(struct raw),
 	.has_heads = true,
 	.pipelines = false,
+	.may_greet = true,
 	.render = raw_render,
 	.start = raw_start,
 	.feed = raw_feed,

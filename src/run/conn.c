@@ -217,6 +217,19 @@ void conn_start_reading(struct run *r, struct conn *c)
 	loop_set(r->loop, &c->w, c->w.events | EPOLLIN | EPOLLRDHUP);
 }
 
+static void conn_listen(struct run *r, struct conn *c, bool reads)
+{
+	c->reading = reads;
+	loop_set(r->loop, &c->w, reads ? EPOLLIN | EPOLLRDHUP : 0);
+}
+
+void conn_speak(struct run *r, struct conn *c)
+{
+	conn_listen(r, c, c->client->spec->phase != PHASE_SLOW_READER);
+	c->t_read = 0;
+	conn_ask(r, c);
+}
+
 static void conn_established(struct run *r, struct conn *c)
 {
 	enum phase phase = c->client->spec->phase;
@@ -227,14 +240,20 @@ static void conn_established(struct run *r, struct conn *c)
 		return;
 	}
 	c->connected = true;
+	r->t_progress = clock_now();
 	events_add(r->ev, EV_CONNECTED, c->index, 0, 0, NULL);
-	c->reading = phase != PHASE_SLOW_READER;
-	loop_set(r->loop, &c->w, c->reading ? EPOLLIN | EPOLLRDHUP : 0);
 	c->state = CONN_SENDING;
-	if (phase != PHASE_CONNECTED && c->client->rq.line)
-		conn_ask(r, c);
-	else
+	if (phase == PHASE_CONNECTED || !c->client->rq.line) {
+		conn_listen(r, c, phase != PHASE_SLOW_READER);
 		c->state = CONN_PARKED;
+	} else if (greeting_awaited(r, c)) {
+		conn_listen(r, c, true);
+		if (phase == PHASE_BACKLOG)
+			c->state = CONN_PARKED;
+		greeting_await(r, c);
+	} else {
+		conn_speak(r, c);
+	}
 	if (phase == PHASE_LATE || phase == PHASE_LOOP)
 		c->state = c->state == CONN_OVER ? CONN_OVER : CONN_FREE;
 }

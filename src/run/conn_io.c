@@ -195,7 +195,12 @@ static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n
 		mux_bytes(r, c, p, n);
 		return;
 	}
+	if (c->client->proto->may_greet && !c->asked) {
+		greeting_bytes(r, c, p, n);
+		return;
+	}
 	c->read_any = true;
+	r->t_progress = clock_now();
 	while (n && !c->bad && c->state != CONN_OVER) {
 		if (!c->answering)
 			answer_begin(r, c);     /* also for what nobody asked for: a 408, garbage */

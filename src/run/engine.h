@@ -39,18 +39,20 @@ struct conn {
 	struct watch w;                         /* w.arg: the run */
 	struct client *client;
 	struct conn *next_pending;              /* list of conns not yet proven */
+	struct conn *next_hearing;              /* list of those that wait for the server's greeting */
 	char *unsent;                           /* what is to be sent, malloc'ed; NULL: nothing */
 	uint32_t unsent_n, unsent_at;
 	uint32_t request_n;                     /* bytes of the request, or the part of one, that was handed over last */
 	uint32_t rest_at;                       /* where the part that the phase withholds begins, 0: nothing withheld */
 	int32_t index;
 	uint32_t src_ip;                        /* network order */
-	nsec_t t_read;                          /* when its request was first seen read, 0: not yet */
+	nsec_t t_read;                          /* when its request was first seen read, or its greeting heard; 0: not yet */
 	uint16_t src_port;
 	uint8_t state;
 	uint16_t asked, answered;               /* requests handed over, answers complete */
 	bool unproven, reading, eof, owed, answering, withheld, first_byte, head_seen;
 	bool gate_hit, bad, connected, continued, read_any, looped, paused, was_reset;
+	bool hearing, greeted;                  /* see greeting.c */
 	bool asking;                            /* a request is being handed over */
 	bool to_ask, above;                     /* mux.c: waits for SETTINGS; answered although GOAWAY disowned it */
 	uint32_t number;                        /* mux.c: of the streams on its connection, from 1; 0: not opened */
@@ -175,6 +177,9 @@ struct run {
 	uint32_t n_pending;
 	uint32_t owed;                  /* answers owed and not yet settled */
 	uint8_t *buf;                   /* shared read buffer */
+	struct conn *hearing;                   /* these have not asked yet: the server may speak first */
+	enum { SPEAKS_UNKNOWN, SPEAKS_SECOND, SPEAKS_FIRST } speaks_first;
+	nsec_t t_greet;                         /* next look at them */
 	nsec_t t_prove;                 /* next look at the pending ones */
 	nsec_t t_all_asleep, t_asleep_look;
 	bool asleep;
@@ -199,6 +204,7 @@ struct run {
 	uint32_t leak_from;             /* first connection of the batch */
 	unsigned ask_outstanding;
 	int ready_status;
+	nsec_t t_progress;              /* a client last came closer to what it wants */
 	nsec_t look;                    /* when the condition that is pumped for wants to look again */
 	nsec_t t_runaway, t_capture;
 	uint32_t round_first;           /* first connection of this round */
@@ -215,6 +221,7 @@ struct run {
 /* conn.c */
 struct conn *conn_open(struct run *r, struct client *cl);
 void conn_ask(struct run *r, struct conn *c);                   /* the next request */
+void conn_speak(struct run *r, struct conn *c);                 /* the first one, when it is our turn */
 void conn_send_rest(struct run *r, struct conn *c);             /* STEP_FINISH */
 void conn_send_more(struct run *r, struct conn *c, bool whole);
 void conn_start_reading(struct run *r, struct conn *c);         /* STEP_READ */
@@ -257,10 +264,18 @@ bool mux_shut(const struct conn *c);
 bool mux_heard(const struct conn *c);                           /* the server's SETTINGS came */
 uint32_t mux_max_streams(const struct conn *c);
 
+/* greeting.c: who speaks first */
+bool greeting_awaited(struct run *r, const struct conn *c);
+void greeting_await(struct run *r, struct conn *c);
+void greeting_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n);
+void greetings_look(struct run *r);
+
 /* phase.c */
 int clients_prepare(struct run *r);
 int clients_arm(struct run *r);                                 /* opens and proves all; adds ARMED */
 void phase_progress(struct run *r, struct conn *c);             /* called after each input */
+/* Since *t_since, set if it is 0, every thread of the target sleeps; or has computed for a tenth of a second. */
+bool target_waits(struct run *r, nsec_t *t_since);
 bool phase_try_prove(struct run *r, struct conn *c);
 void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how);
 void phase_unreachable(struct run *r, struct conn *c, const char *why);
@@ -353,6 +368,8 @@ void round_reset(struct run *r, const char *label);
 void round_end(struct run *r);
 /* Let things happen until cond(r) or the time; true: cond held. Interruption ends it at once. */
 bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until);
+/* The same, until for arm_within no client has come closer to its phase or its answer. */
+bool pump_progress(struct run *r, bool (*cond)(struct run *));
 int sweep_run(struct run *r);
 
 /* probe.c, run.c */

@@ -53,7 +53,7 @@ int leak_batches(struct run *r)
 			if (c->state == CONN_PARKED)
 				c->state = CONN_FREE;
 		}
-		if (!pump(r, batch_done, clock_now() + r->sc->arm_within)) {
+		if (!pump_progress(r, batch_done)) {
 			for (uint32_t i = r->leak_from; i < r->n_conns; i++)
 				conn_close(r, r->conns[i], "no answer");
 			events_add(r->ev, EV_NOTE, -1, 0, 0, "requests of a batch got no answer: leaks cannot be counted");

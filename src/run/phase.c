@@ -35,6 +35,7 @@ void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how
 
 	events_add(r->ev, EV_PROVEN, c->index, phase, inode, how);
 	c->state = CONN_PROVEN;
+	r->t_progress = clock_now();
 	unpend(r, c);
 	if (phase == PHASE_WAITING || phase == PHASE_STREAMING || phase == PHASE_HALF_CLOSED ||
 	    phase == PHASE_PIPELINED || phase == PHASE_SLOW_READER) {
@@ -176,6 +177,8 @@ static void say_unproven(struct run *r, struct conn *c)
 			 mux_max_streams(c), c->number);
 	else if (c->client->gated && !c->gate_hit && found > 0 && row.inode && !row.rqueue)
 		snprintf(why, sizeof why, "the request was read, but it never reached the gate ($DRAINSPEC_GATE)");
+	else if (c->hearing)
+		snprintf(why, sizeof why, "nothing was asked: the server speaks first, and has not greeted this client");
 	else if (found > 0)
 		snprintf(why, sizeof why, "server's end: %s, %s, %u bytes unread, %u unsent; %u answers so far",
 			 tcp_state_name(row.state), row.inode ? "accepted" : "not accepted", row.rqueue, row.wqueue,
@@ -185,10 +188,10 @@ static void say_unproven(struct run *r, struct conn *c)
 	phase_unreachable(r, c, why);
 }
 
-static int open_group(struct run *r, struct client *cl, nsec_t deadline)
+static int open_group(struct run *r, struct client *cl)
 {
 	for (uint32_t i = 0; i < cl->spec->count; i++) {
-		if (r->n_pending >= MAX_UNPROVEN && !pump(r, few_pending, deadline))
+		if (r->n_pending >= MAX_UNPROVEN && !pump_progress(r, few_pending))
 			break;
 		if (!r->alive || r->world->interrupted)
 			break;
@@ -208,7 +211,7 @@ static bool opens_before_signal(const struct client_spec *s)
 }
 
 /* Ordinary phases first, then the loops, then those that must find the accept queue unattended. */
-static int arm_pass(struct run *r, int pass, nsec_t deadline)
+static int arm_pass(struct run *r, int pass)
 {
 	for (unsigned i = 0; i < r->n_clients; i++) {
 		struct client *cl = &r->clients[i];
@@ -222,7 +225,7 @@ static int arm_pass(struct run *r, int pass, nsec_t deadline)
 		}
 		if (pass == 2 && cl->spec->stop_target && !r->stopped)
 			target_stop_continue(r, true);
-		if (open_group(r, cl, deadline) < 0)
+		if (open_group(r, cl) < 0)
 			return -1;
 	}
 	return 0;
@@ -238,19 +241,18 @@ static bool loops_answered(struct run *r)
 
 int clients_arm(struct run *r)
 {
-	nsec_t deadline = clock_now() + r->sc->arm_within;
 	uint32_t proven = 0, unproven = 0;
 
 	r->t_prove = 0;
 	for (int pass = 0; pass < 3; pass++) {
-		if (arm_pass(r, pass, deadline) < 0)
+		if (arm_pass(r, pass) < 0)
 			return -1;
-		if (!pump(r, none_pending, deadline) && !r->world->interrupted)
+		if (!pump_progress(r, none_pending) && !r->world->interrupted)
 			events_add(r->ev, EV_DEADLINE, -1, r->sc->arm_within, 0, "clients to be in their phases");
 		while (r->pending)
 			say_unproven(r, r->pending);
 		if (pass == 1)
-			pump(r, loops_answered, deadline);
+			pump_progress(r, loops_answered);
 	}
 	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
 		proven += r->conns[i]->state == CONN_PROVEN;
@@ -277,6 +279,13 @@ static bool warm_done(struct run *r)
 	return conn_heard(c) || c->state == CONN_OVER || !r->alive;
 }
 
+static bool was_read(struct run *r, struct conn *c)
+{
+	struct diag_row row = {0};
+
+	return diag_of(r, c, &row) > 0 && row.inode && !row.rqueue;
+}
+
 /* One quick request before anything else: "from the first answered request" on, the server owes a clean stop. */
 int warm_up(struct run *r)
 {
@@ -288,7 +297,12 @@ int warm_up(struct run *r)
 		return -1;
 	if (c->state == CONN_PARKED)
 		c->state = CONN_FREE;
-	if (!pump(r, warm_done, clock_now() + r->sc->arm_within) && !r->world->interrupted)
+	bool done = pump_progress(r, warm_done);
+
+	/* who has read it is at work: a first request may compile, or connect to a database */
+	if (!done && was_read(r, c))
+		done = pump(r, warm_done, clock_now() + (WARM_AT_MOST - 1) * r->sc->arm_within);
+	if (!done && !r->world->interrupted)
 		events_add(r->ev, EV_DEADLINE, c->index, r->sc->arm_within, 0, "the answer to the first request");
 	conn_close(r, c, "warm-up is over");
 	return 0;

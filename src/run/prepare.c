@@ -75,7 +75,7 @@ int clients_prepare(struct run *r)
 			return -1;
 	r->after_exit_spec = (struct client_spec){.name = "after-exit", .count = 1, .phase = PHASE_LATE};
 	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
-		.protocol = r->plan->protocol, .request = r->plan->quick};
+		.protocol = r->plan->protocol, .request = r->plan->quick, .answer = r->plan->answer};
 	if (!r->n_ports || !r->warmup_spec.request) {
 		r->warmup = (struct client){0};
 		return 0;

@@ -97,21 +97,21 @@ static bool needs_handler(const struct conn *c)
 /* Read is not yet handled: between the read and the handler a server may still look at its stop flag and drop the request
  * rightly (Go's net/http does). Where no gate tells, it is in the handler when the whole target sleeps although the request was read
  * and not answered; a handler that computes instead is taken for one after a tenth of a second of it. */
-static bool in_handler(struct run *r, struct conn *c)
+bool target_waits(struct run *r, nsec_t *t_since)
 {
 	nsec_t now = clock_now();
 
-	if (!c->t_read)
-		c->t_read = now;
-	if (now - c->t_read < HANDLED_AFTER)
+	if (!*t_since)
+		*t_since = now;
+	if (now - *t_since < HANDLED_AFTER)
 		return false;
-	if (now - c->t_read > COMPUTES_AFTER)
+	if (now - *t_since > COMPUTES_AFTER)
 		return true;
 	if (now - r->t_asleep_look > NSEC_PER_MSEC / 2) {
 		r->asleep = target_asleep(r);
 		r->t_asleep_look = now;
 	}
-	return r->asleep && r->t_asleep_look >= c->t_read + HANDLED_AFTER;
+	return r->asleep && r->t_asleep_look >= *t_since + HANDLED_AFTER;
 }
 
 static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row, uint32_t unread_allowed,
@@ -122,7 +122,7 @@ static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row
 	/* bytes that left the queue may wait in a buffer of the server's: a PING that follows is answered when they were looked at */
 	if (c->car && !c->gate_hit && c->client->spec->phase != PHASE_IDLE && !mux_was_read(r, c))
 		return false;
-	if (needs_handler(c) && !in_handler(r, c))
+	if (needs_handler(c) && !target_waits(r, &c->t_read))
 		return false;
 	phase_proven(r, c, row->inode, how);
 	return true;

@@ -49,6 +49,7 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 		if (r->world->interrupted)
 			return false;
 		actions_run(r);
+		greetings_look(r);
 		watch_log(r);
 		if (r->watching)
 			watch_listeners(r);
@@ -68,6 +69,8 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 
 		if (act != NSEC_NEVER && act - 150 * NSEC_PER_USEC < next)
 			next = act - 150 * NSEC_PER_USEC;
+		if (r->hearing && r->t_greet < next)
+			next = r->t_greet;
 		if (r->look < next)
 			next = r->look;
 		if (r->watching && r->t_watch < next)
@@ -76,6 +79,21 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 			next = r->t_runaway;
 		loop_once(r->loop, next);
 	}
+}
+
+bool pump_progress(struct run *r, bool (*cond)(struct run *))
+{
+	nsec_t start = clock_now(), within = r->sc->arm_within, until;
+
+	r->t_progress = start;
+	do {
+		until = r->t_progress + within;
+		if (until > start + ARM_AT_MOST * within)
+			until = start + ARM_AT_MOST * within;
+		if (pump(r, cond, until))
+			return true;
+	} while (!r->world->interrupted && r->t_progress + within > until && until < start + ARM_AT_MOST * within);
+	return false;
 }
 
 /* Can anything still come on this connection? */
@@ -124,7 +142,7 @@ void round_reset(struct run *r, const char *label)
 	r->t_grace = NSEC_NEVER;
 	r->n_signals = 0;
 	r->owed = 0;
-	r->pending = NULL;
+	r->pending = r->hearing = NULL;
 	r->n_pending = 0;
 	r->gate_open = r->harness_killed = r->stopped = r->watching = r->notified = false;
 	r->round_first = r->n_conns;

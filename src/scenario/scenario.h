@@ -134,7 +134,7 @@ struct expect_spec {
 	struct exit_allowed *exits;
 	size_t n_exits;         /* 0: clean */
 	nsec_t within;          /* the grace; 0: settings, then 10 s */
-	nsec_t listener_within; /* LSN-1's T; 0: 2 s */
+	nsec_t listener_within; /* LSN-1's T; 0: settings, then 2 s */
 	enum second_policy second;
 	bool has_second;
 	const char *log;        /* EXI-4: a line that must appear */
@@ -185,7 +185,7 @@ struct scenario {
 	uint32_t sweep;         /* start-up sweep: number of steps; 0: none */
 	struct restart_spec restart;    /* LSN-4, UPG-* */
 	uint32_t leak_batches, leak_batch_size; /* RES-3/4: batches of one-request connections before the signal */
-	nsec_t arm_within;      /* deadline of the arming */
+	nsec_t arm_within;      /* the arming ends when for so long nothing has come of it; 0: settings, then 3 s */
 	char **only;            /* judge only these checks; NULL: all that apply */
 };
 
@@ -201,6 +201,7 @@ struct settings {
 	bool no_port;                   /* --port none */
 	const char *protocol;
 	const char *slow, *stream, *big, *upload, *quick;       /* requests; slow may be "gate" */
+	const char *answer;             /* raw: of these requests */
 	struct signal_spec *signals;    /* of --signal; n 0: SIGTERM */
 	size_t n_signals;
 	enum second_policy second;
@@ -208,6 +209,7 @@ struct settings {
 	struct exit_allowed *exits;
 	size_t n_exits;
 	nsec_t grace;                   /* 0: 10 s */
+	nsec_t listener_within, arm_within;     /* 0: 2 s, 3 s */
 	enum isolate isolate;
 	struct kv *env;
 	size_t n_env;

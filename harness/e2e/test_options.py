@@ -1,0 +1,101 @@
+"""Options that say how a target behaves, each seen in what the run then does: deadlines, raw answers, greetings."""
+import pytest
+
+import support
+from support import fixture
+
+RAW = ["-P", "raw", "--slow", "SLEEP 300ms\\n", "--quick", "PING\\n"]
+
+
+def events_of(cli, scenario, kind):
+    return [e for e in support.read_events(cli.cwd / "run" / scenario) if e["kind"] == kind]
+
+
+def check(cli, *argv, only="in-flight"):
+    return cli("check", "--out", "run", "-o", "json", "--only", only, *argv)
+
+
+# A server that speaks first.
+
+def test_greeting_is_no_answer(cli):
+    got = check(cli, *RAW, "--answer", "\\n", "--", *fixture("raw_server", "--banner", "220 ready"))
+    assert got.status == 0, got
+    assert [e["text"] for e in events_of(cli, "in-flight", "greeting")] == ["220 ready"] * 2, "warm-up and client"
+    sent, = [e for e in events_of(cli, "in-flight", "request") if "SLEEP" in e["text"]]
+    assert [e["conn"] for e in events_of(cli, "in-flight", "proven")] == [sent["conn"]]
+    signal, = events_of(cli, "in-flight", "signal")
+    answer, = [e for e in events_of(cli, "in-flight", "answer") if e["conn"] == sent["conn"]]
+    assert answer["t"] > signal["t"] and answer["body_bytes"] == len("SLEPT\n"), "the greeting's bytes are not the answer's"
+
+
+def test_lost_answer_behind_a_greeting_is_seen(cli):
+    got = check(cli, *RAW, "--answer", "\\n", "--", *fixture("raw_server", "--banner", "220 ready", "--fault", "drop-inflight"))
+    assert got.status == 1 and support.red(got.json, "MUST") == {"CON-1"}, got
+
+
+def test_who_does_not_greet_is_asked(cli):
+    got = check(cli, *RAW, "--", *fixture("raw_server"))
+    assert got.status == 0 and not events_of(cli, "in-flight", "greeting"), got
+
+
+# How a raw answer ends.
+
+def test_answer_ends_it(cli):
+    """Without --answer part of one is as good as all of it; with it the cut answer is seen."""
+    server = ["sh", "-c", "exec python3 -c \"$0\" ${PORT}", SLOW_LINES]
+    slow = ["-P", "raw", "--slow", "go\\n", "--grace", "5s"]
+    whole = check(cli, *slow, "--answer", "end\\n", "--", *server)
+    assert whole.status == 1 and support.red(whole.json, "MUST") == {"CON-1"}, whole
+    assert check(cli, *slow, "--", *server).status == 0
+
+
+SLOW_LINES = """
+import signal, socket, sys
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+c, _ = s.accept()
+c.recv(100); signal.sigwait([signal.SIGTERM]); s.close(); c.sendall(b'begin, and no more')
+"""
+"""Answers the signal with part of an answer, and leaves."""
+
+
+def test_wrong_answer_regex(cli):
+    got = check(cli, "-P", "raw", "--answer", "([a", "--", *fixture("raw_server"))
+    assert got.status == 4 and "answer" in got.err and "regular expression" in got.err, got
+
+
+# Deadlines.
+
+def test_listener_within(cli):
+    """It closes its listener with the last request: after 300 ms."""
+    late = [*RAW, "--only", "in-flight,LSN-1", "--", *fixture("raw_server", "--fault", "listener-late")]
+    got = cli("check", "-o", "json", "--listener-within", "100ms", *late)
+    assert got.status == 1 and support.red(got.json, "MUST") == {"LSN-1"}, got
+    assert cli("check", "-o", "json", *late).status == 0
+
+
+@pytest.mark.parametrize("within", ["100ms", "400ms"])
+def test_arm_within(cli, within):
+    got = check(cli, "--slow", "gate", "--arm-within", within, "--", *fixture("http1_server", "--fault", "never-reads"))
+    assert got.status == 2, got
+    limits = {e["limit_ns"] for e in events_of(cli, "in-flight", "deadline")}
+    assert limits == {float(within[:-2]) * 1e6 * support.timeout_multiplier()}
+    unproven, = events_of(cli, "in-flight", "unproven")
+    assert "unread" in unproven["text"]
+
+
+def test_arming_goes_on_while_clients_get_on(cli):
+    """One client at a time for 40 ms each: ten take longer than --arm-within, and all of them are armed."""
+    (cli.cwd / "x.yaml").write_text("clients:\n  - {phase: idle, count: 10, protocol: raw, request: go, answer: x}\n")
+    got = cli("run", "x.yaml", "--out", "run", "-o", "json", "--arm-within", "150ms", "--grace", "3s", "--", "sh", "-c",
+              "exec python3 -c \"$0\" ${PORT}", ONE_AT_A_TIME)
+    assert [e["proven"] for e in events_of(cli, "x", "armed")] == [10], got
+
+
+ONE_AT_A_TIME = """
+import socket, sys, time
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen(64)
+kept = []
+while True:
+    c, _ = s.accept(); c.recv(100); time.sleep(.04); c.sendall(b'x'); kept.append(c)
+"""
