@@ -148,6 +148,7 @@ static void answer_done(struct run *r, struct conn *c)
 			    an->echo ? " echo-ok" : "");
 	c->answered++;
 	c->client->answers++;
+	r->t_progress = clock_now();
 	c->answering = false;
 	if (c->answered >= c->asked)
 		conn_settle(r, c);
@@ -200,7 +201,6 @@ static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n
 		return;
 	}
 	c->read_any = true;
-	r->t_progress = clock_now();
 	while (n && !c->bad && c->state != CONN_OVER) {
 		if (!c->answering)
 			answer_begin(r, c);     /* also for what nobody asked for: a 408, garbage */

@@ -33,11 +33,12 @@ void greeting_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n)
 	for (; k < n && k < sizeof line - 1 && p[k] != '\n' && p[k] != '\r'; k++)
 		line[k] = isprint(p[k]) ? (char)p[k] : '.';
 	line[k] = '\0';
-	if (!c->greeted)
-		events_add(r->ev, EV_GREETING, c->index, (int64_t)n, 0, line);
-	c->greeted = true;
 	c->t_read = clock_now();
-	r->t_progress = c->t_read;
+	if (!c->greeted) {
+		events_add(r->ev, EV_GREETING, c->index, (int64_t)n, 0, line);
+		r->t_progress = c->t_read;
+	}
+	c->greeted = true;
 	r->speaks_first = SPEAKS_FIRST;
 }
 
