@@ -248,7 +248,7 @@ const struct check check_con_1 = {
 	.proof = "Armed: the kernel shows the server's end with an inode (accepted) and an empty "
 		 "receive queue (read), or the request reached the gate. Then every byte of the answer "
 		 "is compared: status, length, echoed nonce, and the server's FIN or RST on the wire. "
-		 "A 5xx counts only if the same request was answered 2xx before the signal.",
+		 "A 5xx counts if the same request was answered 2xx before the signal (the battery asks once before, in in-flight), or if the handler did not wait for the gate.",
 	.modes = "SD-INFLIGHT-CUT, SD-INFLIGHT-TRUNC, SD-INFLIGHT-5XX, SD-SIG-NO-HANDLER, "
 		 "SD-SIG-WRONG-MEANING, SD-SIG-EINTR-APP",
 	.fix_go = "ListenAndServe returns as soon as Shutdown begins: call srv.Shutdown(ctx) in main "

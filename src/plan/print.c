@@ -139,6 +139,8 @@ static void print_rounds(const struct scenario *sc, struct buf *out)
 	for (size_t i = 0; i < sc->n_vary_to; i++)
 		buf_printf(out, "%s%s%s", i ? ", " : "  rounds   to the ", whom_name(sc->vary_to[i]),
 			   i + 1 == sc->n_vary_to ? "\n" : "");
+	if (sc->control)
+		buf_adds(out, "  before   one request of each line that clients wait for, answered\n");
 	if (sc->leak_batches)
 		buf_printf(out, "  before   %u batches of %u connections, counting what stays\n", sc->leak_batches,
 			   sc->leak_batch_size);

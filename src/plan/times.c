@@ -102,7 +102,8 @@ static nsec_t time_of(const struct trigger *t)
 static nsec_t hard_stop(const struct scenario *sc)
 {
 	nsec_t armed = ARM_AT_MOST * sc->arm_within;
-	nsec_t round = sc->target.ready_within + WARM_AT_MOST * sc->arm_within + 3 * armed + sc->expect.within +
+	nsec_t first = WARM_AT_MOST * sc->arm_within;
+	nsec_t round = sc->target.ready_within + (1 + (sc->control ? (nsec_t)sc->n_clients : 0)) * first + 3 * armed + sc->expect.within +
 		       10 * NSEC_PER_SEC;
 	uint32_t rounds = sc->n_vary_to ? (uint32_t)sc->n_vary_to : 1;
 

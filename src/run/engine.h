@@ -19,6 +19,8 @@ struct client {                 /* a client_spec made ready to connect */
 	struct request rq;
 	unsigned port;          /* index into run.ports */
 	const char *label;      /* "name phase" */
+	struct client *control; /* asks its request once before all is armed (control.c); NULL: nobody does */
+	bool is_control;
 	bool gated;             /* its request goes to the gate: reaching it is the proof */
 	uint32_t opened;        /* connections so far */
 	uint32_t answers;       /* complete ones, of all its connections */
@@ -270,6 +272,11 @@ void greeting_await(struct run *r, struct conn *c);
 void greeting_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n);
 void greetings_look(struct run *r);
 
+/* control.c */
+bool control_wanted(const struct run *r, unsigned i);
+struct client_spec *control_spec(struct run *r, const struct client_spec *of);
+int controls(struct run *r);
+
 /* phase.c */
 int clients_prepare(struct run *r);
 int clients_arm(struct run *r);                                 /* opens and proves all; adds ARMED */
@@ -282,6 +289,8 @@ void phase_unreachable(struct run *r, struct conn *c, const char *why);
 void phase_loop_step(struct run *r, struct conn *c);
 void loops_go_on(struct run *r);
 int warm_up(struct run *r);
+/* Until the last connection's answer is there, or it is given up. */
+void first_answer(struct run *r, struct conn *c, const char *what);
 int leak_batches(struct run *r);
 void client_start(struct run *r, struct client *cl);            /* late and loop clients */
 int diag_of(struct run *r, const struct conn *c, struct diag_row *row);

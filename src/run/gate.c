@@ -97,7 +97,7 @@ static void gate_request(struct run *r, struct gate_conn *g, char *head)
 		gate_head(g);
 		gate_half(g, false);
 	}
-	if (r->gate_open)
+	if (r->gate_open || (c && c->client->is_control))
 		gate_answer(r, g);
 	if (c && !c->gate_hit) {
 		c->gate_hit = true;

@@ -50,7 +50,7 @@ void phase_unreachable(struct run *r, struct conn *c, const char *why)
 
 	/* a late client and a burst have nothing to prove */
 	if (c->unproven || c->state >= CONN_PROVEN || phase == PHASE_LATE || phase == PHASE_LOOP ||
-	    c->client == &r->warmup)
+	    c->client == &r->warmup || c->client->is_control)
 		return;
 	c->unproven = true;
 	events_add(r->ev, EV_UNPROVEN, c->index, c->client->spec->phase, 0, why);
@@ -286,6 +286,17 @@ static bool was_read(struct run *r, struct conn *c)
 	return diag_of(r, c, &row) > 0 && row.inode && !row.rqueue;
 }
 
+void first_answer(struct run *r, struct conn *c, const char *what)
+{
+	bool done = pump_progress(r, warm_done);
+
+	/* who has read it is at work: a first request may compile, or connect to a database */
+	if (!done && was_read(r, c))
+		done = pump(r, warm_done, clock_now() + (WARM_AT_MOST - 1) * r->sc->arm_within);
+	if (!done && !r->world->interrupted)
+		events_add(r->ev, EV_DEADLINE, c->index, r->sc->arm_within, 0, what);
+}
+
 /* One quick request before anything else: "from the first answered request" on, the server owes a clean stop. */
 int warm_up(struct run *r)
 {
@@ -297,13 +308,7 @@ int warm_up(struct run *r)
 		return -1;
 	if (c->state == CONN_PARKED)
 		c->state = CONN_FREE;
-	bool done = pump_progress(r, warm_done);
-
-	/* who has read it is at work: a first request may compile, or connect to a database */
-	if (!done && was_read(r, c))
-		done = pump(r, warm_done, clock_now() + (WARM_AT_MOST - 1) * r->sc->arm_within);
-	if (!done && !r->world->interrupted)
-		events_add(r->ev, EV_DEADLINE, c->index, r->sc->arm_within, 0, "the answer to the first request");
+	first_answer(r, c, "the answer to the first request");
 	conn_close(r, c, "warm-up is over");
 	return 0;
 }

@@ -73,6 +73,15 @@ int clients_prepare(struct run *r)
 	for (unsigned i = 0; i < r->n_clients; i++)
 		if (prepare(r, &sc->clients[i], &r->clients[i]) < 0)
 			return -1;
+	for (unsigned i = 0; i < r->n_clients; i++) {
+		struct client *control = control_wanted(r, i) ? arena_new_of(r->arena, struct client) : NULL;
+
+		if (control && prepare(r, control_spec(r, &sc->clients[i]), control) < 0)
+			return -1;
+		if (control)
+			control->is_control = true;
+		r->clients[i].control = control;
+	}
 	r->after_exit_spec = (struct client_spec){.name = "after-exit", .count = 1, .phase = PHASE_LATE};
 	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
 		.protocol = r->plan->protocol, .request = r->plan->quick, .answer = r->plan->answer};

@@ -232,7 +232,7 @@ int round_run(struct run *r, const char *label)
 	root_settle(r);
 	if (restart_hands_over(&r->sc->restart))
 		return handovers(r);
-	if (leak_batches(r) < 0 || clients_arm(r) < 0)
+	if (leak_batches(r) < 0 || controls(r) < 0 || clients_arm(r) < 0)
 		return -1;
 	target_census(r, "armed", true);
 	if (r->world->interrupted)

@@ -184,6 +184,7 @@ struct scenario {
 	size_t n_vary_to;
 	uint32_t sweep;         /* start-up sweep: number of steps; 0: none */
 	struct restart_spec restart;    /* LSN-4, UPG-* */
+	bool control;           /* one request of each line that clients wait for is answered before: CON-1 knows a 5xx by it */
 	uint32_t leak_batches, leak_batch_size; /* RES-3/4: batches of one-request connections before the signal */
 	nsec_t arm_within;      /* the arming ends when for so long nothing has come of it; 0: settings, then 3 s */
 	char **only;            /* judge only these checks; NULL: all that apply */
