@@ -68,6 +68,7 @@ static void copy_clients(struct arena *arena, struct scenario *sc)
 		copy_string(arena, &c->at.path);
 		copy_string(arena, &c->name);
 		copy_string(arena, &c->protocol);
+		copy_string(arena, &c->descriptors);
 		copy_string(arena, &c->request);
 		copy_string(arena, &c->answer);
 		copy_string(arena, &c->port);

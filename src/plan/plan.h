@@ -21,6 +21,7 @@ struct plan {
 	struct scenario *sc;            /* a deep copy: command, ports, requests, signals, deadlines resolved */
 	const char *skip_reason;        /* what is missing and the flag that gives it; NULL: run it */
 	const char *protocol;           /* of clients that do not say; NULL: not known yet */
+	const char *descriptors;        /* of --proto: how calls of gRPC are written; NULL: not given */
 	const char *quick;              /* request that is answered at once: warm-up, restart, probe; NULL: none known */
 	const char *answer;             /* raw: how the answer to quick ends; NULL: with FIN */
 	bool uses_gate;                 /* some request is held by the gate, or a step releases it */

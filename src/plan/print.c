@@ -20,7 +20,7 @@ static void print_target(const struct target_spec *t, struct buf *out)
 	static const char *const ready[] = {
 		[READY_LISTENING] = "when it listens", [READY_HTTP] = "when GET %s answers 200",
 		[READY_LOG] = "when it prints /%s/", [READY_NOTIFY] = "when it says READY=1",
-		[READY_STARTED] = "when it runs",
+		[READY_STARTED] = "when it runs", [READY_GRPC] = "when its health service says SERVING",
 	};
 	char time[24];
 

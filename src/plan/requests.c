@@ -3,18 +3,25 @@
 
 #include "plan/parts.h"
 
+/* The form of a gRPC call: 'grpc package.Service/Method MESSAGE'. */
+static bool is_call(const char *request)
+{
+	return request && !strncmp(request, "grpc ", 5);
+}
+
+/* A call has no path of its own choice: its message says it, by a field with the text "gate". */
 bool plan_gated(const char *request)
 {
 	const char *path = request ? strchr(request, ' ') : NULL;
 
-	return path && !strncmp(path + 1, "/gate", 5);
+	return path && (is_call(request) ? strstr(path, "\"gate\"") != NULL : !strncmp(path + 1, "/gate", 5));
 }
 
 static bool is_http(const char *protocol)
 {
 	if (!strncmp(protocol, "tls+", 4))
 		protocol += 4;
-	return !strncmp(protocol, "http", 4);
+	return !strncmp(protocol, "http", 4) || !strcmp(protocol, "grpc");
 }
 
 /* A request of the settings, or what stands for it. NULL: there is none. */
@@ -35,7 +42,8 @@ static const char *request_of(struct builder *b, enum need need)
 	case NEED_BIG:
 		return st->big;
 	case NEED_UPLOAD:
-		return st->upload;
+		/* any call can be sent by halves */
+		return !st->upload && is_call(st->slow) ? st->slow : st->upload;
 	case NEED_REQUEST:
 		return b->plan->quick;
 	case NEED_KEEPALIVE:
@@ -157,6 +165,10 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 	}
 	if (!c->answer)
 		c->answer = b->plan->answer;
+	if (!c->descriptors)
+		c->descriptors = arena_strdup(b->arena, b->st->descriptors);
+	if (is_call(c->request) && (!c->protocol || !strcmp(c->protocol, "http2")))
+		c->protocol = "grpc";
 	b->plan->uses_gate |= plan_gated(c->request);
 	b->plan->timed |= awaits_answer(c->phase) && c->request && !plan_gated(c->request);
 }
@@ -166,7 +178,7 @@ static void other_needs(struct builder *b)
 {
 	static const enum need order[] = {NEED_PORT, NEED_HTTP, NEED_KEEPALIVE, NEED_GATE, NEED_SLOW, NEED_STREAM,
 					  NEED_BIG, NEED_UPLOAD, NEED_REQUEST};
-	bool gate = b->st->slow && !strcmp(b->st->slow, "gate");
+	bool gate = b->st->slow && (!strcmp(b->st->slow, "gate") || (is_call(b->st->slow) && plan_gated(b->st->slow)));
 
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
 		bool missing = false;
@@ -202,10 +214,17 @@ static void resolve_protocol(struct builder *b)
 		p->protocol = b->sc->target.ports[i].protocol;
 	for (size_t i = 0; i < b->sc->n_clients && !p->protocol; i++)
 		p->protocol = b->sc->clients[i].protocol;
+	/* what is spoken on HTTP/2 the requests say */
+	if (p->protocol && !strcmp(p->protocol, "http2") && !b->own_target && is_call(b->st->slow))
+		p->protocol = "grpc";
 	b->http_known = p->protocol != NULL;
 	b->http = p->protocol && is_http(p->protocol);
 	p->quick = b->own_target ? NULL : arena_strdup(b->arena, b->st->quick);
+	p->descriptors = arena_strdup(b->arena, b->st->descriptors);
 	p->answer = b->own_target ? NULL : arena_strdup(b->arena, b->st->answer);
+	/* the one call that every gRPC server answers, were it by UNIMPLEMENTED */
+	if (!p->quick && p->protocol && !strcmp(p->protocol, "grpc"))
+		p->quick = "grpc grpc.health.v1.Health/Check 0x";
 	if (!p->quick && (b->http || !b->http_known))
 		p->quick = "GET /";
 }

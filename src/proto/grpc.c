@@ -30,6 +30,34 @@ static int http_class(int32_t code)
 	return code >= 0 && code < (int32_t)(sizeof classes / sizeof *classes) ? classes[code] : 500;
 }
 
+/* Messages come behind five bytes: not compressed (we offer nothing else), and the length. */
+void grpc_data(struct h2_stream *st, const uint8_t *p, size_t n)
+{
+	struct answer *an = st->m.an;
+
+	while (n) {
+		if (st->msg_left) {
+			size_t k = n < st->msg_left ? n : st->msg_left;
+
+			for (size_t i = 0; i < k && an->n_first < sizeof an->first; i++)
+				an->first[an->n_first++] = p[i];
+			st->msg_left -= (uint32_t)k;
+			p += k;
+			n -= k;
+			continue;
+		}
+		/* the length is put together while its bytes come: the one that is read counts only when it is whole */
+		st->length = st->prefix_n ? st->length << 8 | *p : 0;
+		p++;
+		n--;
+		if (++st->prefix_n == 5) {
+			st->msg_left = st->length;
+			st->prefix_n = 0;
+			an->messages++;
+		}
+	}
+}
+
 void grpc_ended(struct h2_stream *st)
 {
 	struct answer *an = st->m.an;
@@ -39,6 +67,11 @@ void grpc_ended(struct h2_stream *st)
 	if (st->grpc_status < 0) {
 		an->state = ANSWER_BAD;
 		an->bad = "the stream ended without a grpc-status: the call was cut";
+		return;
+	}
+	if (!st->grpc_status && (st->msg_left || st->prefix_n)) {
+		an->state = ANSWER_BAD;
+		an->bad = "the stream ended inside of a message";
 		return;
 	}
 	an->grpc = st->grpc_status + 1;

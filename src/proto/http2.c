@@ -196,6 +196,7 @@ static int h2_submit(struct mux_session *s, struct mux_stream *m, const struct r
 	memcpy(st->nonce, nonce, NONCE_LEN);
 	*m->an = (struct answer){.echo_bad_at = -1, .hash = FNV1A_START, .length = -1};
 	st->grpc_status = -1;
+	st->grpc = s->grpc;
 	st->msg = rq->msg;
 	st->body = s->grpc ? rq->n_msg : rq->body;
 	st->no_body = !s->grpc && !strncmp(rq->line, "HEAD ", 5);
@@ -268,6 +269,31 @@ static bool http2_recognise(const uint8_t *p, size_t n)
 static const struct mux http2_mux = {
 	.open = http2_open, .close = h2_close, .submit = h2_submit, .send = h2_send, .ping = h2_ping,
 	.read_on = h2_read_on, .shut = h2_shut, .feed = h2_feed, .output = h2_output, .code = nghttp2_http2_strerror,
+};
+
+static struct mux_session *grpc_open(const struct mux_host *host, void *arg, bool slow)
+{
+	return h2_open(host, arg, slow, true);
+}
+
+static const struct mux grpc_mux = {
+	.open = grpc_open, .close = h2_close, .submit = h2_submit, .send = h2_send, .ping = h2_ping,
+	.read_on = h2_read_on, .shut = h2_shut, .feed = h2_feed, .output = h2_output, .code = nghttp2_http2_strerror,
+};
+
+/* Of HTTP/2 it cannot be told by its first bytes: the form of the request says it. */
+static bool grpc_recognise(const uint8_t *p, size_t n)
+{
+	(void)p, (void)n;
+	return false;
+}
+
+const struct proto proto_grpc = {
+	.name = "grpc",
+	.help = "gRPC over HTTP/2; request: grpc package.Service/Method MESSAGE..., each as JSON (with --proto FILE.desc) or 0xBYTES",
+	.state_size = sizeof(struct h2_stream),
+	.recognise = grpc_recognise,
+	.mux = &grpc_mux,
 };
 
 const struct proto proto_http2 = {

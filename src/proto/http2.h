@@ -16,6 +16,10 @@ struct h2_stream {
 	bool deferred, no_body, trailers, reading, ended;
 	int32_t grpc_status;    /* -1: none yet */
 	const uint8_t *msg;
+	uint32_t length;        /* grpc: of the message whose five bytes are being read */
+	uint32_t msg_left;      /* grpc: bytes of the answer's message that are still to come */
+	uint8_t prefix_n;       /* grpc: of the five bytes before a message */
+	bool grpc;
 };
 _Static_assert(sizeof(struct h2_stream) <= 128, "one for each of thousands of streams");
 
@@ -67,3 +71,5 @@ int http2_head(const struct request *rq, const char *nonce, struct h2_head *h, s
 int grpc_head(const struct request *rq, const char *nonce, struct h2_head *h, struct err *reterr);
 /* grpc.c: the answer's status, when its stream has ended. */
 void grpc_ended(struct h2_stream *st);
+/* grpc.c: bytes of the answer's body. */
+void grpc_data(struct h2_stream *st, const uint8_t *p, size_t n);

@@ -43,7 +43,7 @@ static void answer_field(struct h2_stream *st, const uint8_t *name, size_t nl, c
 	} else if (is_name(name, nl, "content-length") && !st->trailers) {
 		number_field(value, vl, &number);
 		an->length = number;
-	} else if (is_name(name, nl, "x-drainspec-nonce") && !st->trailers) {
+	} else if (is_name(name, nl, "x-drainspec-nonce") && !st->trailers && !st->grpc) {
 		an->echo = vl == NONCE_LEN && !memcmp(value, st->nonce, NONCE_LEN);
 		if (!an->echo && vl == NONCE_LEN)
 			an->echo_bad_at = 0;
@@ -198,6 +198,8 @@ int h2_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p,
 		an->hash = fnv1a(an->hash, p, n);
 	}
 	an->body += n;
+	if (st->grpc)
+		grpc_data(st, p, n);
 	if (s->slow && st->reading)
 		nghttp2_session_consume(ng, id, n);
 	if (an->state == ANSWER_BAD)

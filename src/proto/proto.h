@@ -20,6 +20,7 @@ struct request {
 	bool expect_continue;
 	const uint8_t *msg;     /* grpc: the message or messages, framed */
 	size_t n_msg;
+	bool keeps_sending;     /* grpc: the method takes a stream, which a client of phase streaming leaves open */
 	const char *answer;     /* raw: regex of a whole answer; NULL: until EOF */
 };
 
@@ -41,6 +42,9 @@ enum answer_state {
 struct answer {
 	enum answer_state state;
 	int status;             /* 0 for protocols that have none, and until the status code was read */
+	uint32_t messages;      /* grpc: that began */
+	uint8_t first[8];       /* grpc: the first bytes of them */
+	unsigned n_first;
 	int grpc;               /* grpc: the call's own status + 1, 0: none; status is then the class of HTTP it belongs to */
 	bool close;             /* the server says that it will close (Connection: close, or HTTP/1.0) */
 	bool continued;         /* 100 Continue was seen */

@@ -343,6 +343,8 @@ void listen_rows(struct run *r, const char *when);
 /* ask.c: one GET, asynchronously; fn gets the status or -errno */
 typedef void (*ask_fn)(struct run *r, void *arg, int status, const char *body);
 int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn, void *arg);
+/* The standard health service of gRPC: 200 SERVING, 503 not, else the HTTP class of its status. service NULL: the server's own. */
+int ask_health(struct run *r, unsigned port, const char *service, nsec_t within, ask_fn fn, void *arg);
 
 /* aftermath.c */
 void aftermath(struct run *r);

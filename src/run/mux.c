@@ -79,6 +79,8 @@ static void submit(struct carrier *car, struct conn *c)
 		upto = MUX_HALF_HEAD;
 	else if (!c->asked && spec->phase == PHASE_HALF_BODY)
 		upto = spec->expect_continue ? 0 : conn_body(c) / 2;
+	else if (spec->phase == PHASE_STREAMING && c->client->rq.keeps_sending)
+		upto = conn_body(c);
 	conn_nonce(r, c, c->asked, nonce);
 	memset(c->st, 0, c->client->proto->state_size);
 	st->an = &c->an;

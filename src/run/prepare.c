@@ -1,9 +1,13 @@
 /* Client specs made ready to connect: protocol, port, request. */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "proto/grpc.h"
 #include "run/engine.h"
+
+#define MAX_DESCRIPTORS (64u << 20)
 
 /* No protocol anywhere: what the request looks like decides. */
 static const char *guess_protocol(const char *line)
@@ -13,7 +17,7 @@ static const char *guess_protocol(const char *line)
 	for (size_t i = 0; line && i < sizeof methods / sizeof *methods; i++)
 		if (!strncmp(line, methods[i], strlen(methods[i])))
 			return "http1";
-	return line ? "raw" : "http1";
+	return grpc_is(line) ? "grpc" : line ? "raw" : "http1";
 }
 
 static int find_port(struct run *r, const struct client_spec *s, unsigned *ret)
@@ -27,6 +31,44 @@ static int find_port(struct run *r, const struct client_spec *s, unsigned *ret)
 			return 0;
 		}
 	return err_at(r->err, s->at, "the target has no port named '%s'", s->port);
+}
+
+/* The whole of a small file. */
+static int read_file(const char *path, struct span at, struct buf *out, struct err *reterr)
+{
+	FILE *f = fopen(path, "re");
+	char part[4096];
+	size_t n;
+
+	if (!f)
+		return err_at(reterr, at, "cannot open the descriptors '%s': %s", path, strerror(errno));
+	while ((n = fread(part, 1, sizeof part, f)) > 0 && out->n < MAX_DESCRIPTORS)
+		buf_add(out, part, n);
+	fclose(f);
+	return out->n < MAX_DESCRIPTORS ? 0 : err_at(reterr, at, "'%s' is too large for compiled descriptors", path);
+}
+
+/* A call's messages are made once, and each connection sends them. */
+static int prepare_call(struct run *r, const struct client_spec *s, struct client *cl)
+{
+	struct buf file = {0}, msg = {0};
+	struct pb_set set;
+	int rc = 0;
+
+	if (s->descriptors) {
+		rc = read_file(s->descriptors, s->at, &file, r->err);
+		if (!rc)
+			rc = pb_read_set((const uint8_t *)file.p, file.n, r->arena, &set, r->err);
+	}
+	if (!rc)
+		rc = grpc_messages(cl->rq.line, s->descriptors ? &set : NULL, &msg, &cl->rq.keeps_sending, r->err);
+	if (!rc) {
+		cl->rq.msg = (const uint8_t *)arena_strndup(r->arena, msg.p, msg.n);
+		cl->rq.n_msg = msg.n;
+	}
+	buf_free(&file);
+	buf_free(&msg);
+	return rc;
 }
 
 static int prepare(struct run *r, const struct client_spec *s, struct client *cl)
@@ -56,11 +98,14 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 	cl->rq = (struct request){.line = s->request, .headers = s->headers, .n_headers = s->n_headers, .body = s->body,
 		.expect_continue = s->expect_continue, .answer = s->answer,
 		.host = arena_printf(r->arena, "127.0.0.1:%u", r->ports[port].number)};
+	if (grpc_is(cl->rq.line) && !strcmp(cl->proto->name, "grpc") && prepare_call(r, s, cl) < 0)
+		return -1;
 	if (!s->request && s->phase != PHASE_CONNECTED && s->phase != PHASE_LATE && cl->proto->has_heads)
 		cl->rq.line = "GET /";
 	if (s->phase == PHASE_HALF_BODY && !s->body)
 		cl->rq.body = 64 * 1024;
 	cl->gated = cl->rq.line && strstr(cl->rq.line, "/gate") && !strstr(cl->rq.line, "/stream");
+	cl->gated |= grpc_is(cl->rq.line) && plan_gated(cl->rq.line) && s->phase != PHASE_STREAMING;
 	return 0;
 }
 
@@ -84,7 +129,7 @@ int clients_prepare(struct run *r)
 	}
 	r->after_exit_spec = (struct client_spec){.name = "after-exit", .count = 1, .phase = PHASE_LATE};
 	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
-		.protocol = r->plan->protocol, .request = r->plan->quick, .answer = r->plan->answer};
+		.protocol = r->plan->protocol, .request = r->plan->quick, .descriptors = r->plan->descriptors, .answer = r->plan->answer};
 	if (!r->n_ports || !r->warmup_spec.request) {
 		r->warmup = (struct client){0};
 		return 0;

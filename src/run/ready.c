@@ -165,7 +165,10 @@ static bool http_ready(struct run *r)
 		return false;
 	if (clock_now() >= r->t_probe) {
 		r->t_probe = clock_now() + 2 * NSEC_PER_MSEC;
-		ask(r, 0, r->sc->target.ready_arg, r->sc->target.ready_within, ready_answer, NULL);
+		if (r->sc->target.ready == READY_GRPC)
+			ask_health(r, 0, r->sc->target.ready_arg, r->sc->target.ready_within, ready_answer, NULL);
+		else
+			ask(r, 0, r->sc->target.ready_arg, r->sc->target.ready_within, ready_answer, NULL);
 	}
 	return false;
 }
@@ -253,6 +256,7 @@ static bool (*ready_cond(const struct run *r))(struct run *)
 	case READY_LISTENING:
 		return listening;
 	case READY_HTTP:
+	case READY_GRPC:
 		return http_ready;
 	case READY_LOG:
 		return log_said;
@@ -269,6 +273,7 @@ int target_await_ready(struct run *r)
 	static const char *const awaited[] = {
 		[READY_LISTENING] = "a LISTEN socket on its port", [READY_HTTP] = "200 from its path",
 		[READY_LOG] = "a line of its log", [READY_NOTIFY] = "READY=1 on NOTIFY_SOCKET", [READY_STARTED] = "exec",
+		[READY_GRPC] = "SERVING from its health service",
 	};
 	enum ready_by by = r->sc->target.ready;
 	nsec_t deadline = r->t_launch + r->sc->target.ready_within;

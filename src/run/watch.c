@@ -127,7 +127,11 @@ void watch_listeners(struct run *r)
 		actions_event(r, ON_LISTENER_CLOSED, now);
 	if (r->sc->expect.readiness && r->n_ports && !r->ports[0].closed && !r->ask_outstanding && now >= r->t_probe) {
 		r->t_probe = now + NSEC_PER_MSEC;
-		ask(r, 0, r->sc->expect.readiness, NSEC_PER_SEC, readiness_answer, NULL);
+		if (!strncmp(r->sc->expect.readiness, "grpc", 4))
+			ask_health(r, 0, r->sc->expect.readiness[4] == ':' ? r->sc->expect.readiness + 5 : NULL, NSEC_PER_SEC,
+				   readiness_answer, NULL);
+		else
+			ask(r, 0, r->sc->expect.readiness, NSEC_PER_SEC, readiness_answer, NULL);
 	}
 	r->t_watch = clock_now() + (r->t_on[ON_LISTENER_CLOSED] ? 2 * NSEC_PER_MSEC : watch_period(now - r->t_signal));
 }

@@ -31,7 +31,8 @@ static int word_or_map(struct reader *r, const struct key *k, const struct node 
 	/* http:/path and log:regex, as on the command line */
 	const char *colon = strchr(text, ':');
 
-	if (colon && colon[1] && (!strncmp(text, "http:", 5) || !strncmp(text, "log:", 4))) {
+	if (colon && colon[1] && (!strncmp(text, "http:", 5) || !strncmp(text, "log:", 4) ||
+				 !strncmp(text, "grpc:", 5))) {
 		*ret_arg = colon + 1;
 		text = arena_strndup(r->arena, text, (size_t)(colon - text));
 	}
@@ -64,7 +65,7 @@ int read_ready(struct reader *r, const struct key *k, const struct node *n, void
 	if ((at == READY_HTTP || at == READY_LOG) && !arg)
 		return bad(r, k, n, at == READY_HTTP ? "say which path: {http: /healthz}" :
 			   "say which line: {log: regex}");
-	if (at != READY_HTTP && at != READY_LOG && arg)
+	if (at != READY_HTTP && at != READY_LOG && at != READY_GRPC && arg)
 		return bad(r, k, n, "'%s' takes nothing", k->words[at]);
 	if (at == READY_HTTP && *arg != '/')
 		return bad(r, k, n, "the path '%s' does not begin with /", arg);

@@ -36,7 +36,7 @@ enum trigger_on {
 	ON_LOG,                 /* a line of the target's output matches regex */
 	ON_EXIT,
 };
-enum ready_by { READY_LISTENING, READY_HTTP, READY_LOG, READY_NOTIFY, READY_STARTED };
+enum ready_by { READY_LISTENING, READY_HTTP, READY_LOG, READY_NOTIFY, READY_STARTED, READY_GRPC };
 enum restart_how {
 	RESTART_NO,
 	RESTART_AFTER_EXIT,     /* the same command once the old process is gone */
@@ -91,6 +91,7 @@ struct client_spec {
 	uint32_t streams;       /* http2, grpc: of those, so many on one TCP connection; 0 is 1 */
 	const char *protocol;   /* row of protocols.def; NULL: settings, then probed */
 	const char *request;    /* "GET /x", raw bytes for raw, or $slow $quick $stream $big $upload; NULL: the phase's (plan) */
+	const char *descriptors;/* grpc: file of a compiled descriptor set; NULL: the settings' */
 	const char *answer;     /* raw: POSIX regex that the whole answer matches; NULL: until EOF */
 	struct kv *headers;
 	size_t n_headers;
@@ -139,7 +140,7 @@ struct expect_spec {
 	bool has_second;
 	const char *log;        /* EXI-4: a line that must appear */
 	char **removes;         /* LSN-5: paths that must be gone after exit, NULL-terminated or NULL */
-	const char *readiness;  /* LSN-6: HTTP path that must stop answering 200 before the listener closes */
+	const char *readiness;  /* LSN-6: grpc:SERVICE, or HTTP path that must stop answering 200 before the listener closes */
 };
 
 struct restart_spec {
@@ -201,6 +202,7 @@ struct settings {
 	size_t n_ports;
 	bool no_port;                   /* --port none */
 	const char *protocol;
+	const char *descriptors;
 	const char *slow, *stream, *big, *upload, *quick;       /* requests; slow may be "gate" */
 	const char *answer;             /* raw: of these requests */
 	struct signal_spec *signals;    /* of --signal; n 0: SIGTERM */

@@ -38,7 +38,7 @@ const char *const words_when[] = {
 };
 const char *const words_ready[] = {
 	[READY_LISTENING] = "listening", [READY_HTTP] = "http", [READY_LOG] = "log",
-	[READY_NOTIFY] = "notify", [READY_STARTED] = "started", NULL,
+	[READY_NOTIFY] = "notify", [READY_STARTED] = "started", [READY_GRPC] = "grpc", NULL,
 };
 const char *const words_step[] = {
 	[STEP_RELEASE_GATE] = "release", [STEP_FINISH] = "finish", [STEP_READ] = "read",
