@@ -144,6 +144,74 @@ def test_asking_it(cli, argv, words):
     assert all(word in got.out for word in words), got
 
 
+@pytest.mark.parametrize("command, words", [
+    ("check", ["-- COMMAND", "--grace", "Exit status"]), ("run", ["FILE", "--slow"]), ("judge", ["RUN_DIR", "--strict"]),
+    ("port", ["PORT", "--format"]), ("explain", ["ID"]), ("list", ["phases|", "schema"]),
+])
+@pytest.mark.parametrize("word", ["--help", "-h"])
+def test_help_of_a_command(cli, command, words, word):
+    got = cli(command, word)
+    assert got.status == 0 and not got.err and f"usage: drainspec {command}" in got.out, got
+    assert all(w in got.out for w in words), got
+    assert ("--grace" in got.out) == (command in ("check", "run")), "its own options, not all there are"
+
+
+def test_help_belongs_to_the_target_behind_dashes(cli):
+    got = cli("check", *QUIET, "--", "no-such-server", "--help")
+    assert got.status == 127, got
+
+
+def test_help_has_the_names_of_the_tables(cli):
+    help_text = cli("help").out
+    protocols = [line.split()[0] for line in cli("list", "protocols").out.splitlines()]
+    assert " | ".join(protocols) in help_text and "text | tap | junit | json | github" in help_text
+    assert "{" not in help_text.replace("${", ""), "every name was filled in"
+
+
+@pytest.mark.parametrize("fault, status", [("drop-inflight", 1), (None, 0)])
+def test_reader_that_goes_away(cli, fault, status):
+    """`| head`: the verdict stands, and nobody complains."""
+    server = fixture("http1_server", *(["--fault", fault] if fault else []))
+    for argv in (["check", "--slow", "gate", "--only", "in-flight,quiet", "--out", "run", "--", *server], ["judge", "run"]):
+        reading, writing = os.pipe()
+        os.close(reading)
+        with open(writing, "wb") as pipe:
+            got = cli(*argv, stdout=pipe)
+        assert got.status == status and "report" not in got.err, got
+
+
+def test_only_a_check_runs_what_can_show_it(cli):
+    got = cli("check", "--slow", "gate", "--only", "CON-5", "--", *fixture("http1_server"))
+    assert got.status == 0 and "pipelined" in got.out and "not run: nothing to see there with --only CON-5" in got.out, got
+    assert "quiet" not in got.out and "Skipped" not in got.out, "scenarios that cannot show it are not listed"
+    (cli.cwd / "x.yaml").write_text("clients: []\n")
+    got = cli("run", "x.yaml", "--only", "CON-5", "--", *fixture("http1_server"))
+    assert got.status == 5 and "1 scenario not run" in got.out, got
+
+
+def test_no_verdict_comes_from_a_scenario_that_cannot_show_it(cli):
+    """What --only leaves out is what would have said nothing: compared with the whole battery."""
+    target = ["--", *fixture("http1_server")]
+    gate = ["--slow", "gate", "--stream", "GET /gate/stream", "--big", "GET /big", "--upload", "POST /upload"]
+    report = cli("check", "--out", "run", "-o", "json", *gate, *target).json
+    said_in = {}
+    for s in report["scenarios"]:
+        for v in s["verdicts"]:
+            if v["outcome"] != "SKIP":
+                said_in.setdefault(v["check"], set()).add(s["name"])
+    assert len(said_in) > 30
+    for check, scenarios in said_in.items():
+        plan = cli("check", "--dry-run", "--only", check, *gate, *target).out
+        shown = {line.split(":")[0] for line in plan.splitlines() if line and not line.startswith(" ")}
+        assert scenarios <= shown, f"{check} says something in {scenarios - shown}, which --only {check} leaves out"
+        assert check.startswith("HAR") or len(shown) < len(report["scenarios"]), "the sweep at least says nothing about it"
+
+
+def test_stream_without_a_request_is_skipped_at_once(cli):
+    got = cli("check", "--slow", "gate", "--only", "streaming", "-o", "json", "--", *fixture("http1_server"))
+    assert got.status == 77 and "--stream 'GET /path'" in got.json["scenarios"][0]["skip_reason"], got
+
+
 def test_explain_knows_every_check(cli):
     ids = [line.split()[0] for line in cli("list", "checks").out.splitlines()]
     assert len(ids) > 30

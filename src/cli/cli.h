@@ -1,5 +1,7 @@
 /* One command, one file. Only this layer prints and decides the exit status. */
 #pragma once
+#include <stdio.h>
+
 #include "base/arena.h"
 #include "base/err.h"
 #include "scenario/scenario.h"
@@ -19,7 +21,10 @@ int cmd_list(int argc, char **argv);
 /* drainspec.yaml of the working folder, then the options of argv, into *settings. The words before "--" that are no options are
  * left in ret_words (NULL-terminated); what follows "--" becomes settings->command. 0, or an exit status after having printed. */
 int options_read(int argc, char **argv, struct arena *arena, struct settings *settings, char ***ret_words);
-void options_help(void);
+/* names: only these, words with blanks between; NULL: all. */
+void options_help(FILE *f, const char *names);
+/* What `list` can list: "checks|phases|...". Returns text. */
+const char *list_kinds(char *text, size_t size);
 
 /* Print "drainspec: ..." and return the exit status that belongs to this kind of error. */
 int cli_fail(const struct err *err);

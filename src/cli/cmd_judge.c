@@ -1,6 +1,7 @@
 /* Judge recorded evidence again: events.jsonl of a scenario's folder, or of every folder below a run's. */
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,6 +107,8 @@ static int report_judged(struct rejudge *j, const char *dir)
 		.color = isatty(1) && !getenv("NO_COLOR"), .strict = j->settings.strict, .planned = j->n,
 		.version = DRAINSPEC_VERSION, .started = clock_now()};
 	struct output output = {0};
+
+	signal(SIGPIPE, SIG_IGN);       /* the verdict is the exit status, also when nobody reads on */
 	int rc = output_open(&output, &j->settings, &env);
 
 	if (rc)

@@ -49,9 +49,19 @@ static const struct listing {
 	{"scenarios", list_scenarios}, {"schema", keys_schema},
 };
 
+const char *list_kinds(char *text, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < sizeof listings / sizeof *listings && n < size; i++)
+		n += (size_t)snprintf(text + n, size - n, "%s%s", i ? "|" : "", listings[i].name);
+	return text;
+}
+
 int cmd_list(int argc, char **argv)
 {
 	struct buf out = {0};
+	char kinds[128];
 
 	for (size_t i = 0; argc == 2 && i < sizeof listings / sizeof *listings; i++)
 		if (!strcmp(argv[1], listings[i].name)) {
@@ -60,6 +70,6 @@ int cmd_list(int argc, char **argv)
 			buf_free(&out);
 			return fflush(stdout) ? EXIT_HARNESS : EXIT_OK;
 		}
-	fputs("drainspec: list takes one of: checks, phases, protocols, keys, scenarios, schema\n", stderr);
+	fprintf(stderr, "drainspec: list takes one of: %s\n", list_kinds(kinds, sizeof kinds));
 	return EXIT_USAGE;
 }

@@ -7,6 +7,8 @@
 
 #include "base/names.h"
 #include "cli/cli.h"
+#include "proto/proto.h"
+#include "report/report.h"
 
 static const struct row {
 	const char *name;
@@ -19,16 +21,61 @@ static const struct row {
 };
 #define N_ROWS (sizeof rows / sizeof *rows)
 
-void options_help(void)
+/* The names of a table, as help shows a choice. */
+static void put_names(FILE *f, bool protocols)
+{
+	size_t n = protocols ? n_protos : n_reporters;
+
+	for (size_t i = 0; i < n; i++)
+		fprintf(f, "%s%s", i ? " | " : "", protocols ? protos[i]->name : reporters[i]->name);
+}
+
+static void put_help(FILE *f, const char *text)
+{
+	static const char protocols_here[] = "{protocols}", formats_here[] = "{formats}";
+
+	while (*text) {
+		size_t n = strcspn(text, "{");
+
+		fwrite(text, 1, n, f);
+		text += n;
+		if (!strncmp(text, protocols_here, sizeof protocols_here - 1)) {
+			put_names(f, true);
+			text += sizeof protocols_here - 1;
+		} else if (!strncmp(text, formats_here, sizeof formats_here - 1)) {
+			put_names(f, false);
+			text += sizeof formats_here - 1;
+		} else if (*text) {
+			fputc(*text++, f);
+		}
+	}
+	fputc('\n', f);
+}
+
+static bool has_word(const char *words, const char *word)
+{
+	size_t n = strlen(word);
+
+	for (; *words; words += strcspn(words, " "), words += strspn(words, " "))
+		if (strcspn(words, " ") == n && !strncmp(words, word, n))
+			return true;
+	return false;
+}
+
+void options_help(FILE *f, const char *names)
 {
 	for (size_t i = 0; i < N_ROWS; i++) {
 		char left[40], letter[8] = "    ";
+
+		if (names && !has_word(names, rows[i].name))
+			continue;
 
 		if (rows[i].letter)
 			snprintf(letter, sizeof letter, "-%c, ", rows[i].letter);
 		snprintf(left, sizeof left, "%s--%s%s%s", letter, rows[i].name, rows[i].arg ? " " : "",
 			 rows[i].arg ? rows[i].arg : "");
-		printf("  %-26s %s\n", left, rows[i].help);
+		fprintf(f, "  %-26s ", left);
+		put_help(f, rows[i].help);
 	}
 }
 

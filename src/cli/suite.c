@@ -29,6 +29,7 @@ struct suite {
 	size_t n_jobs;
 	struct result *results;
 	size_t n_results;
+	size_t n_mute;                  /* scenarios that cannot show what --only and --skip leave to judge */
 	struct output output;
 	nsec_t started;
 	struct report_env env;
@@ -199,6 +200,30 @@ static bool wants_isolation(const struct settings *st)
 	return st->isolate != ISOLATE_HOST;
 }
 
+static void add_note(struct suite *s, const char *text)
+{
+	const char **notes = arena_array(s->arena, const char *, 3);    /* two at most, and the end */
+
+	if (s->env.notes)
+		notes[0] = s->env.notes[0];
+	notes[s->env.notes ? 1 : 0] = arena_strdup(s->arena, text);
+	s->env.notes = notes;
+}
+
+/* One line for all of them: who asks for one check is not told of each scenario that is about others. */
+static void note_mute(struct suite *s)
+{
+	char **option = s->settings.only ? s->settings.only : s->settings.skip;
+	struct buf b = {0};
+
+	buf_printf(&b, "%zu scenario%s not run: nothing to see there with %s", s->n_mute, s->n_mute == 1 ? "" : "s",
+		   s->settings.only ? "--only" : "--skip");
+	for (; option && *option; option++)
+		buf_printf(&b, " %s", *option);
+	add_note(s, b.p);
+	buf_free(&b);
+}
+
 static int do_probe(struct suite *s)
 {
 	static const char text[] = "name: probe\nclients: []\n";
@@ -218,12 +243,8 @@ static int do_probe(struct suite *s)
 	if (rc < 0)
 		return cli_fail(&err);
 	s->probe.protocol = arena_strdup(s->arena, s->probe.protocol);
-	if (note[0]) {
-		const char **notes = arena_array(s->arena, const char *, 2);
-
-		notes[0] = arena_strdup(s->arena, note);
-		s->env.notes = notes;
-	}
+	if (note[0])
+		add_note(s, note);
 	return 0;
 }
 
@@ -266,6 +287,10 @@ static int plan_all(struct suite *s, const struct suite_item *items, size_t n, b
 				continue;
 			if (plan_build(sc, &s->settings, s->probe.done ? &s->probe : NULL, s->arena, &plan, &err) < 0)
 				return cli_fail(&err);
+			if (!judge_can_show(plan->sc, s->settings.only, s->settings.skip)) {
+				s->n_mute += !round;
+				continue;
+			}
 			/* readers of JUnit merge cases of one name */
 			if (repeat > 1)
 				plan->sc->name = arena_printf(s->arena, "%s #%d", sc->name, round + 1);
@@ -359,6 +384,8 @@ int suite_run(const struct suite_item *items, size_t n, const struct settings *s
 		rc = do_probe(s);
 	if (!rc)
 		rc = plan_all(s, items, n, false);
+	if (!rc && s->n_mute)
+		note_mute(s);
 	if (!rc)
 		rc = open_reports(s, items, s->n_jobs + s->n_results);
 	return rc ? rc : run_and_report(s);

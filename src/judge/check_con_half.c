@@ -1,6 +1,7 @@
 /* CON-4, CON-5: requests that were only half there. */
 #include "judge/loss.h"
 #include "judge/say.h"
+#include "judge/shows.h"
 
 #define HALVES (PHASES(HALF_HEADER) | PHASES(HALF_BODY))
 
@@ -135,7 +136,7 @@ static void judge_con_5(
 
 const struct check check_con_4 = {
 	.id = "CON-4", .title = "a half-sent request ends cleanly", .level = MUST,
-	.applies = half_applies, .judge = judge_con_4,
+	.shows = shows_half, .applies = half_applies, .judge = judge_con_4,
 	.why = "Half a request is not yet work, but an RST tells the client nothing, and a 2xx for "
 	       "half a body is data loss that looks like success. RFC 9110 has the honest words: 408 "
 	       "(15.5.9) and 503 (15.6.4); a FIN is enough.",
@@ -158,7 +159,7 @@ const struct check check_con_4 = {
 
 const struct check check_con_5 = {
 	.id = "CON-5", .title = "a pipelined successor is not half-run", .level = MUST,
-	.applies = pipeline_applies, .judge = judge_con_5,
+	.shows = shows_pipelined, .applies = pipeline_applies, .judge = judge_con_5,
 	.why = "A client may send the next request before the answer to the first (RFC 9112, 9.3.2). "
 	       "When the server closes after the first answer, the client may repeat what was not "
 	       "answered at all; of a half answer it cannot know.",

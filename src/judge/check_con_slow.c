@@ -3,6 +3,7 @@
 
 #include "judge/loss.h"
 #include "judge/say.h"
+#include "judge/shows.h"
 
 /* Does the scenario let this client read again? One that never reads may be cut by a server that bounds
  * it. */
@@ -166,7 +167,7 @@ static void judge_con_12(
 
 const struct check check_con_10 = {
 	.id = "CON-10", .title = "a slow reader gets every byte", .level = MUST,
-	.applies = slow_applies, .judge = judge_con_10,
+	.shows = shows_slow_reader, .applies = slow_applies, .judge = judge_con_10,
 	.why = "write() returning is not delivery: what the socket buffer did not take is still in the "
 	       "server. One that ends with it loses the end of every big answer to a slow network, "
 	       "with status 200.",
@@ -188,7 +189,7 @@ const struct check check_con_10 = {
 
 const struct check check_con_11 = {
 	.id = "CON-11", .title = "a stream ends with its protocol's close", .level = MUST,
-	.applies = stream_applies, .judge = judge_con_11,
+	.shows = shows_clients, .applies = stream_applies, .judge = judge_con_11,
 	.why = "The last chunk (RFC 9112, 7.1) is the only difference between a stream that ended and "
 	       "one that broke: without it every client must call the answer incomplete (RFC 9112, 8).",
 	.proof = "A chunked answer had begun before the signal. Then the client saw FIN without the "

@@ -3,6 +3,7 @@
 
 #include "judge/listener.h"
 #include "judge/say.h"
+#include "judge/shows.h"
 
 static bool was_listening(const struct port_fact *p)
 {
@@ -240,7 +241,7 @@ const struct check check_lsn_2 = {
 
 const struct check check_lsn_6 = {
 	.id = "LSN-6", .title = "readiness flips before the listener closes", .level = MUST,
-	.applies = readiness_applies, .judge = judge_lsn_6,
+	.shows = shows_readiness, .applies = readiness_applies, .judge = judge_lsn_6,
 	.why = "Balancers learn from the readiness path. If it says 200 until the port is gone, they "
 	       "send clients into the refusal for one more check interval.",
 	.proof = "The readiness path is asked again and again from the signal on; a status other than "

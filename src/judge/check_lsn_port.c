@@ -1,6 +1,7 @@
 /* LSN-3, LSN-4, LSN-5: what the next start finds. */
 #include "base/names.h"
 #include "judge/say.h"
+#include "judge/shows.h"
 
 #define HOLDER_TIME_WAIT 7      /* enum holder_kind of target/port.h, which the judge may not include */
 
@@ -200,7 +201,7 @@ const struct check check_lsn_3 = {
 
 const struct check check_lsn_4 = {
 	.id = "LSN-4", .title = "the same command restarts at once", .level = MUST,
-	.applies = restart_applies, .judge = judge_lsn_4,
+	.shows = shows_restart, .applies = restart_applies, .judge = judge_lsn_4,
 	.why = "Stop and start is what every deploy does. A server that cannot take its own port back "
 	       "for a minute turns each deploy into an outage.",
 	.proof = "The same command line on the same port, immediately after the exit; it must become "
@@ -218,7 +219,7 @@ const struct check check_lsn_4 = {
 
 const struct check check_lsn_5 = {
 	.id = "LSN-5", .title = "sockets and pidfiles are removed", .level = MUST,
-	.applies = removes_applies, .judge = judge_lsn_5,
+	.shows = shows_removes, .applies = removes_applies, .judge = judge_lsn_5,
 	.why = "A socket file outlives its socket (unix(7)): the next bind() gets EADDRINUSE although "
 	       "nobody listens. A stale pidfile makes stop scripts kill a stranger.",
 	.proof = "The paths listed in expect.removes are looked at after the exit.",

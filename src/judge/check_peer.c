@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "judge/say.h"
+#include "judge/shows.h"
 
 #define SILENT (PHASES(CONNECTED) | PHASES(HALF_HEADER) | PHASES(HALF_BODY) | PHASES(TLS_HANDSHAKE))
 
@@ -96,7 +97,7 @@ static void judge_peer_2(
 
 const struct check check_peer_1 = {
 	.id = "PEER-1", .title = "a silent client does not outlast the grace", .level = SHOULD,
-	.applies = silent_applies, .judge = judge_peer_1,
+	.shows = shows_silent, .applies = silent_applies, .judge = judge_peer_1,
 	.why = "Browsers connect ahead of need, and port scanners leave halves behind. Half of the "
 	       "servers that were measured wait for such a client until its header timeout, 30 to 60 "
 	       "s: longer than a supervisor does.",
@@ -117,7 +118,7 @@ const struct check check_peer_2 = {
 	.id = "PEER-2",
 	.title = "a client that does not read or close does not outlast the grace",
 	.level = SHOULD,
-	.applies = stuck_applies,
+	.shows = shows_stuck, .applies = stuck_applies,
 	.judge = judge_peer_2,
 	.why = "A zero window is probed for ever as long as the peer answers (RFC 9293, 3.8.6.1; "
 	       "tcp_probe_timer, net/ipv4/tcp_timer.c), and a peer that never closes leaves "

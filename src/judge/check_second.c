@@ -4,6 +4,7 @@
 
 #include "base/names.h"
 #include "judge/say.h"
+#include "judge/shows.h"
 #include "judge/second.h"
 
 #define PROMPT (2 * NSEC_PER_SEC)
@@ -200,7 +201,7 @@ static void judge_sig_4(
 
 const struct check check_sig_3 = {
 	.id = "SIG-3", .title = "the second signal does as the policy says", .level = MUST,
-	.applies = term_applies, .judge = judge_sig_3,
+	.shows = shows_second, .applies = term_applies, .judge = judge_sig_3,
 	.why = "Orchestrators and people signal twice. Kubernetes' own API server exits with 1 on the "
 	       "second signal; others ignore it. Both are contracts; a drain that hangs because of it, "
 	       "or loses work though it promised not to, is none.",
@@ -222,7 +223,7 @@ const struct check check_sig_3 = {
 
 const struct check check_sig_4 = {
 	.id = "SIG-4", .title = "a second Ctrl-C forces the exit", .level = MUST,
-	.applies = int_applies, .judge = judge_sig_4,
+	.shows = shows_second_int, .applies = int_applies, .judge = judge_sig_4,
 	.why = "At a terminal the second Ctrl-C means `now`. A server that ignores it leaves only "
 	       "SIGKILL, and with it everything that SIGKILL leaves behind.",
 	.proof = "A request is held in flight, so the drain cannot end by itself; the second SIGINT "

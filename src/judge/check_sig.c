@@ -3,6 +3,7 @@
 
 #include "base/names.h"
 #include "judge/say.h"
+#include "judge/shows.h"
 
 static bool handler_applies(const struct scenario *sc, const struct facts *f)
 {
@@ -126,7 +127,7 @@ const struct check check_sig_1 = {
 
 const struct check check_sig_6 = {
 	.id = "SIG-6", .title = "it stops as PID 1", .level = MUST,
-	.applies = pid1_applies, .judge = judge_sig_6,
+	.shows = shows_pid1, .applies = pid1_applies, .judge = judge_sig_6,
 	.why = "The kernel gives PID 1 of a namespace no default actions: a signal without a handler "
 	       "is dropped (pid_namespaces(7); sig_task_ignored, kernel/signal.c). The same program "
 	       "that dies at once in a shell hangs in a container until SIGKILL.",

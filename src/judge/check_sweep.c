@@ -1,5 +1,6 @@
 /* SIG-2: signals during start-up. */
 #include "judge/say.h"
+#include "judge/shows.h"
 
 static bool sweep_applies(const struct scenario *sc, const struct facts *f)
 {
@@ -85,7 +86,7 @@ static void judge_sig_2(
 
 const struct check check_sig_2 = {
 	.id = "SIG-2", .title = "a signal during start-up is not lost", .level = MUST,
-	.applies = sweep_applies, .judge = judge_sig_2,
+	.shows = shows_sweep, .applies = sweep_applies, .judge = judge_sig_2,
 	.why = "Rollouts and crash loops signal processes that are still starting. Death by default "
 	       "action is fine then; what is not: a process that swallowed the signal, comes up, "
 	       "serves, and is never asked again.",

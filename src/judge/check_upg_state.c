@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "judge/upg.h"
+#include "judge/shows.h"
 
 #define MAX_POINTS 64
 
@@ -120,7 +121,7 @@ static void judge_upg_4(
 
 const struct check check_upg_3 = {
 	.id = "UPG-3", .title = "a failed reload changes nothing", .level = MUST,
-	.applies = spoil_applies, .judge = judge_upg_3,
+	.shows = shows_hand_over, .applies = spoil_applies, .judge = judge_upg_3,
 	.why = "Configurations are wrong now and then. The old generation must go on as if nothing had been, and must still hear "
 	       "the next reload: a master that is deaf after a failed one needs a restart, with all that it loses.",
 	.proof = "restart.spoil names a file: nonsense is put at its end, the hand-over is asked for, and the stream of clients "
@@ -136,7 +137,7 @@ const struct check check_upg_3 = {
 
 const struct check check_upg_4 = {
 	.id = "UPG-4", .title = "descriptors do not grow from generation to generation", .level = MUST,
-	.applies = fds_apply, .judge = judge_upg_4,
+	.shows = shows_hand_over, .applies = fds_apply, .judge = judge_upg_4,
 	.why = "What is inherited over exec and not known to the new program is never closed: one descriptor a deploy, until "
 	       "accept() fails with EMFILE, or a connection stays open that everybody has closed.",
 	.proof = "After each hand-over, when nobody asks anything and no thread runs, /proc/PID/fd of all processes is counted; the "

@@ -1,5 +1,6 @@
 /* SIG-5: whom the signal is sent to makes no difference. */
 #include "judge/say.h"
+#include "judge/shows.h"
 
 static bool vary_applies(const struct scenario *sc, const struct facts *f)
 {
@@ -85,7 +86,7 @@ static void judge_sig_5(
 
 const struct check check_sig_5 = {
 	.id = "SIG-5", .title = "process, group and terminal: the same result", .level = MUST,
-	.applies = vary_applies, .judge = judge_sig_5,
+	.shows = shows_vary, .applies = vary_applies, .judge = judge_sig_5,
 	.why = "systemd signals every process of the unit, a shell's Ctrl-C the foreground group, "
 	       "Kubernetes only PID 1. A parent that forwards what its children got already turns one "
 	       "signal into two, and the second is often the one that forces.",

@@ -68,6 +68,17 @@ static bool selected(const struct scenario *sc, char **only, char **skip, const 
 	return listed(sc->only, check, &any) || !any;
 }
 
+bool judge_can_show(const struct scenario *sc, char **only, char **skip)
+{
+	for (size_t i = 0; i < n_checks; i++) {
+		const struct check *check = checks[i];
+
+		if (selected(sc, only, skip, check) && (check->shows ? check->shows(sc) : !sc->sweep || is_har(check)))
+			return true;
+	}
+	return false;
+}
+
 /* What the checks said, each asked at most once. */
 struct bench {
 	const struct scenario *sc;

@@ -43,6 +43,8 @@ struct check {
 	enum level level;
 	/* explain: each a paragraph */
 	const char *why, *proof, *modes, *fix_go, *fix_node, *fix_python, *fix_c, *fix_nginx;
+	/* May a run of this scenario say anything about it (shows.h)? NULL: any may that is no start-up sweep. */
+	bool (*shows)(const struct scenario *);
 	/* false: not applicable to this scenario, and no verdict is made at all */
 	bool (*applies)(const struct scenario *, const struct facts *);
 	void (*judge)(const struct scenario *, const struct facts *, struct arena *, struct finding *ret);
@@ -82,5 +84,7 @@ struct result {
 /* only: check ids to judge (NULL-terminated), NULL: all. ret's memory is in arena. */
 void judge_all(const struct scenario *sc, const struct events *ev, char **only, char **skip,
 	       struct arena *arena, struct result *ret);
+/* Can a run of the scenario, as planned, say anything about a check that only and skip select? */
+bool judge_can_show(const struct scenario *sc, char **only, char **skip);
 /* Outcome of one connection (index as in the events), with the numbers of the events that prove it. For the e2e tests and JSON. */
 enum conn_outcome judge_conn(const struct facts *f, int32_t conn, uint32_t *ret_cites, unsigned *ret_n);

@@ -34,11 +34,7 @@ static const char *request_of(struct builder *b, enum need need)
 	case NEED_SLOW:
 		return gate ? "GET /gate" : st->slow;
 	case NEED_STREAM:
-		if (st->stream || !gate)
-			return st->stream;
-		/* a guess: a handler that asks the gate need not stream, and then that is no fault of the target */
-		b->sc->skip_if_unreachable = true;
-		return "GET /gate/stream";
+		return st->stream;
 	case NEED_BIG:
 		return st->big;
 	case NEED_UPLOAD:

@@ -78,7 +78,13 @@ int sink_open(const char *file, struct sink *ret, struct err *reterr)
 
 int sink_append(struct sink *sink, const char *p, size_t n, struct err *reterr)
 {
-	int errnum = sink->fd < 0 ? EBADF : write_all(sink->fd, p, n);
+	int errnum = sink->fd < 0 ? EBADF : sink->gone ? 0 : write_all(sink->fd, p, n);
+
+	/* `| head` has seen enough: that is its reader's matter, and no trouble of the run */
+	if (errnum == EPIPE && sink->fd == STDOUT_FILENO) {
+		sink->gone = true;
+		errnum = 0;
+	}
 
 	return errnum ? failed(reterr, sink->path, errnum) : 0;
 }

@@ -7,6 +7,7 @@
 #include "base/err.h"
 
 struct sink {
+	bool gone;              /* stdout's reader went away: what comes is dropped */
 	bool whole;             /* a regular file: sink_replace(); else sink_append() */
 	int fd;                 /* of an appended sink, -1 for a replaced one */
 	char *path;             /* symbolic links resolved; "stdout"; owned */
