@@ -205,7 +205,7 @@ static void folder(const char *path, unsigned *n)
 		ck_assert_msg(scenario_load(name, arena, &sc, &err) == 0, "%s", err_text(&err, what, sizeof what));
 		ck_assert_msg(sc->why != NULL, "%s says no why", name);
 		comes_back(sc);
-		struct settings st = {.command = server, .slow = "gate", .big = "GET /big", .upload = "POST /upload"};
+		struct settings st = {.command = server, .slow = "gate", .stream = "GET /gate/stream", .big = "GET /big", .upload = "POST /upload"};
 		struct plan *p = NULL;
 
 		ck_assert_msg(plan_build(sc, &st, NULL, arena, &p, &err) == 0, "%s", err_text(&err, what, sizeof what));
