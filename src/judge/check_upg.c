@@ -11,6 +11,16 @@ static uint32_t count(const struct facts *f, enum event_kind kind)
 	return n;
 }
 
+static uint32_t answers(const struct facts *f)
+{
+	uint32_t n = 0;
+
+	for_each_conn(f, c) {
+		n += c->spec == NO_SPEC ? 0 : c->answers;
+	}
+	return n;
+}
+
 static const char *kinds(const struct facts *f, const uint32_t by_fate[UPG_FATES])
 {
 	const char *text = "";
@@ -36,7 +46,7 @@ static const char *served(const struct facts *f)
 	}
 	for (unsigned g = 0; g < 12 && g <= last; g++)
 		text = arena_printf(f->arena, "%s%s%u", text, g ? ", " : "", by[g]);
-	return arena_printf(f->arena, "%u answers are known by their generation (%s%s)", all, text, last > 11 ? " and more" : "");
+	return arena_printf(f->arena, "%u of the answers are known by their generation: %s%s", all, text, last > 11 ? " and more" : "");
 }
 
 static void judge_upg_1(
@@ -64,7 +74,7 @@ static void judge_upg_1(
 	if (!all)
 		found(f, ret, UNSURE, "nobody asked anything while the generations changed: the scenario has no clients");
 	else
-		found(f, ret, PASS, "%u connections and %u answers over %u hand-over%s, none lost%s; %s", all, count(f, EV_ANSWER), n,
+		found(f, ret, PASS, "%u connections and %u answers over %u hand-over%s, none lost%s; %s", all, answers(f), n,
 			n == 1 ? "" : "s", by_fate[UPG_RACE] ? arena_printf(f->arena,
 			" (%u kept ones were closed as their next request came: RFC 9112, 9.3.1 lets them)", by_fate[UPG_RACE]) : "",
 			served(f));

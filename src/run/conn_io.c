@@ -196,7 +196,7 @@ static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n
 		mux_bytes(r, c, p, n);
 		return;
 	}
-	if (c->client->proto->may_greet && !c->asked) {
+	if (c->client->proto->may_greet && !c->asked && c->client->rq.line) {
 		greeting_bytes(r, c, p, n);
 		return;
 	}

@@ -133,6 +133,7 @@ struct hand {
 	} labels[MAX_LABELS];                   /* what answers named, once seen */
 	unsigned n_labels;
 	regex_t names;
+	bool brake;                             /* a hand-over takes long: the stream goes on slowly */
 	bool pause;                             /* nobody asks anything: the census is of the server alone */
 	bool over;                              /* the stream ends */
 	bool late;                              /* an old generation outlived its time: it is not waited for again */

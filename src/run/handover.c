@@ -35,6 +35,7 @@ static void nudge(struct run *r)
 	uint32_t n = stream_answers(r);
 	nsec_t now = clock_now();
 
+	h->brake = n > h->goal + r->sc->restart.answers;
 	if (n != h->seen || h->pause || h->over || !h->t_seen) {
 		h->seen = n;
 		h->t_seen = now;
@@ -96,7 +97,8 @@ static bool stream_rests(struct run *r)
 	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
 		const struct conn *c = r->conns[i];
 
-		if (c->client->spec->phase == PHASE_LOOP && c->state != CONN_OVER && c->asked > c->answered)
+		if (c->client->spec->phase == PHASE_LOOP && c->state != CONN_OVER &&
+		    (c->asked > c->answered || (!c->client->rq.line && !c->answered)))
 			return !r->alive;
 	}
 	return true;

@@ -136,7 +136,7 @@ void phase_loop_step(struct run *r, struct conn *c)
 	struct client *cl = c->client;
 
 	/* with generations a refusal is counted and does not end it; but nobody asks without pause where nobody listens */
-	nsec_t pause = r->hand && !c->connected ? NSEC_PER_MSEC : cl->spec->every;
+	nsec_t pause = r->hand && (!c->connected || r->hand->brake) ? NSEC_PER_MSEC : cl->spec->every;
 
 	if (!pause || c->looped) {
 		loop_turn(r, c);

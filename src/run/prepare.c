@@ -100,6 +100,8 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 		.host = arena_printf(r->arena, "127.0.0.1:%u", r->ports[port].number)};
 	if (grpc_is(cl->rq.line) && !strcmp(cl->proto->name, "grpc") && prepare_call(r, s, cl) < 0)
 		return -1;
+	if (s->request && !strcmp(s->request, "none"))
+		cl->rq.line = NULL;
 	if (!s->request && s->phase != PHASE_CONNECTED && s->phase != PHASE_LATE && cl->proto->has_heads)
 		cl->rq.line = "GET /";
 	if (s->phase == PHASE_HALF_BODY && !s->body)

@@ -71,7 +71,7 @@ static int restart_rules(struct reader *r, const struct node *map, struct restar
 	} own[] = {
 		{"send", 1u << RESTART_HOT}, {"command", 1u << RESTART_COMMAND}, {"when", 1u << RESTART_OVERLAP},
 		{"after", 1u << RESTART_OVERLAP}, {"at_latest", 1u << RESTART_OVERLAP},
-		{"leaves", 1u << RESTART_HOT}, {"old", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
+		{"leaves", 1u << RESTART_HOT | 1u << RESTART_COMMAND}, {"old", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
 		{"times", 1u << RESTART_HOT | 1u << RESTART_COMMAND}, {"answers", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
 		{"names", 1u << RESTART_HOT | 1u << RESTART_COMMAND}, {"spoil", 1u << RESTART_HOT | 1u << RESTART_COMMAND},
 		{"within", 1u << RESTART_HOT | 1u << RESTART_COMMAND},

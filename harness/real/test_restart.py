@@ -1,0 +1,33 @@
+"""Hand-over: servers that are known to be good lose nothing in ten thousand connections; what is wrong is red. restart.tsv."""
+import re
+
+import pytest
+
+import judged
+import rows
+
+ROWS = rows.table("restart.tsv")
+ENOUGH = 10_000
+"""Connections over which a good hand-over must lose none."""
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_restart(row, program, mark, tmp_path, monkeypatch):
+    report = judged.check(row, program, mark, tmp_path, monkeypatch)
+    verdicts = {v["check"]: v for v in report["scenarios"][0]["verdicts"]}
+    assert verdicts["HAR-2"]["outcome"] != "BROKEN", verdicts["HAR-2"]
+    if "UPG-1" in verdicts and not row.must and verdicts["UPG-1"]["outcome"] == "PASS":
+        assert_nothing_lost(verdicts["UPG-1"]["actual"])
+
+
+def assert_nothing_lost(actual):
+    """As many answers as ENOUGH, and every one of them known by its generation."""
+    connections, answers, known = (int(n) for n in re.search(
+        r"(\d+) connections and (\d+) answers over .*none lost.*; (\d+) of the answers are known", actual).groups())
+    assert answers >= ENOUGH and connections >= ENOUGH * 2 // 3, actual
+    assert known == answers, actual
+
+
+def test_every_scenario_has_a_row():
+    here = {str(p.relative_to(rows.ROOT)) for p in (rows.ROOT / "scenarios/restart").glob("*.yaml")}
+    assert here == {row.what for row in ROWS}
