@@ -4,7 +4,11 @@
 # sub-makes use every core, also when this one was started without -j
 PAR := -j$(shell nproc 2>/dev/null || echo 2)
 APT := sh harness/setup/apt.sh
-PY  := $(shell sh harness/setup/pytest.sh 2>/dev/null || echo python3)
+# asked when it is used: the first thing that `make check` does is to install it
+PY   = $(shell sh harness/setup/pytest.sh 2>/dev/null || echo python3)
+# Most tests wait for a server most of the time: more of them than cores, side by side. SIDE=0: one after the other.
+SIDE ?= $(shell $(PY) -c 'import xdist; print(4)' 2>/dev/null || echo 0)
+PYTEST = $(PY) -m pytest -q -p no:cacheprovider $(if $(filter-out 0,$(SIDE)),-n $(SIDE))
 
 # The libraries must be there before the first compilation: the two commands install them by themselves.
 deps:
@@ -72,7 +76,7 @@ schema: $(DRAINSPEC)
 
 # --- the whole: for everybody, with what Debian has
 e2e: all
-	$(PY) -m pytest -q -p no:cacheprovider harness/e2e $(PYTEST_ARGS)
+	$(PYTEST) harness/e2e $(PYTEST_ARGS)
 
 check: deps-check
 	@$(MAKE) --no-print-directory $(PAR) all
@@ -80,17 +84,17 @@ check: deps-check
 	@$(MAKE) --no-print-directory $(PAR) asan
 	@$(MAKE) --no-print-directory $(PAR) fuzz-quick
 	@$(MAKE) --no-print-directory e2e
-	$(PY) -m pytest -q -p no:cacheprovider harness/real -m apt $(PYTEST_ARGS)
+	$(PYTEST) harness/real -m apt $(PYTEST_ARGS)
 
 # Ten in a row, and once with both cores busy: a verdict that differs is a bug of the tool.
 flake: all
-	@set -e; for i in 1 2 3 4 5 6 7 8 9 10; do echo "== run $$i"; $(PY) -m pytest -q -x -p no:cacheprovider harness/e2e $(PYTEST_ARGS); done
-	@echo "== both cores busy"; DRAINSPEC_LOAD=1 $(PY) -m pytest -q -x -p no:cacheprovider harness/e2e $(PYTEST_ARGS)
+	@set -e; for i in 1 2 3 4 5 6 7 8 9 10; do echo "== run $$i"; $(PYTEST) -x harness/e2e $(PYTEST_ARGS); done
+	@echo "== both cores busy"; DRAINSPEC_LOAD=1 $(PYTEST) -x harness/e2e $(PYTEST_ARGS)
 
 check-real: deps-real
 	@$(MAKE) --no-print-directory $(PAR) all
 	@$(MAKE) --no-print-directory real-targets
-	$(PY) -m pytest -q -p no:cacheprovider harness/real -m 'not apt' $(PYTEST_ARGS)
+	$(PYTEST) harness/real -m 'not apt' $(PYTEST_ARGS)
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory all build/bench/floor build/bench/stamp

@@ -233,8 +233,7 @@ const struct check check_sig_4 = {
 		  "API server does.",
 	.fix_node = "Count SIGINT: the second calls server.closeAllConnections() and "
 		    "process.exit(130).",
-	.fix_python = "asyncio: the second SIGINT cancels all tasks; uvicorn does so with a second INT "
-		      "(force_exit).",
+	.fix_python = "asyncio: the second SIGINT cancels all tasks; uvicorn: a second INT (force_exit).",
 	.fix_c = "On the second SIGINT: _exit(1) from the loop, or signal(SIGINT, SIG_DFL) after the "
 		 "first.",
 	.fix_nginx = "INT is already the fast shutdown.",

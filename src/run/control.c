@@ -36,18 +36,15 @@ struct client_spec *control_spec(struct run *r, const struct client_spec *of)
 }
 
 /* Raw answers have no status that could change. */
-static bool says_status(const struct run *r)
+static bool says_status(const struct client *cl)
 {
-	for (uint32_t i = r->round_first; i < r->n_conns; i++)
-		if (r->conns[i]->client == &r->warmup && r->conns[i]->answered)
-			return r->conns[i]->an.status > 0;
-	return true;
+	return strcmp(cl->proto->name, "raw") != 0;
 }
 
 int controls(struct run *r)
 {
 	for (unsigned i = 0; i < r->n_clients; i++) {
-		if (!r->clients[i].control || !says_status(r))
+		if (!r->clients[i].control || !says_status(r->clients[i].control))
 			continue;
 		struct conn *c = conn_open(r, r->clients[i].control);
 
