@@ -16,12 +16,12 @@ cd "$root/fixtures/go"
 # Static, without paths of this machine, with exactly the modules of go.sum and this toolchain.
 export CGO_ENABLED=0 GOTOOLCHAIN=local GOFLAGS=-mod=readonly
 
-# The programs on the Kubernetes API server need Go 1.21; all others are content with 1.19.
+# The programs on gRPC and on the Kubernetes API server need Go 1.21; all others are content with 1.19.
 minor=$("$go" env GOVERSION | sed -n 's/^go1\.\([0-9]*\).*/\1/p')
 if [ $# -eq 0 ]; then
 	for program in */main.go; do
 		program=./$(dirname "$program")
-		if [ "${minor:-99}" -lt 21 ] && grep -q k8s.io/ "$program/main.go"; then
+		if [ "${minor:-99}" -lt 21 ] && grep -q -e k8s.io/ -e internal/greeter "$program/main.go"; then
 			echo "go.sh: $program needs Go 1.21 and is skipped: this is 1.$minor" >&2
 		else
 			set -- "$@" "$program"
