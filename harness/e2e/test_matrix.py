@@ -12,7 +12,7 @@ from support import FIXTURES, ROOT
 MATRIX = ROOT / "harness" / "matrix.tsv"
 FAULTS = ROOT / "fixtures" / "faults.def"
 SCENARIOS = Path(__file__).with_name("scenarios")
-PROGRAMS = {"http1": "http1_server", "raw": "raw_server", "prefork": "prefork_server",
+PROGRAMS = {"http1": "http1_server", "raw": "raw_server", "prefork": "prefork_server", "resp": "resp_server",
             "hello": "hello_server"}
 GRACE = ["--grace", "800ms"]
 DRAIN = ["--drain-timeout", "300ms"]

@@ -12,7 +12,7 @@ static const struct {
 	{"clients:\n  - {phaze: idle}", "dir/x.yaml:2:6: unknown key 'phaze' in clients[], did you mean 'phase'?"},
 	{"phase: idle", "dir/x.yaml:1:1: key 'phase' belongs to clients[]"},
 	{"clients: [{phase: waitng}]", "dir/x.yaml:1:19: phase: 'waitng' is not connected, backlog, half-header, "
-	 "half-body, waiting, streaming, slow-reader, idle, pipelined, half-closed, ping-only, goaway-race, late, loop, tls-handshake or "
+	 "half-body, waiting, streaming, slow-reader, idle, pipelined, half-closed, ping-only, goaway-race, transaction, late, loop, tls-handshake or "
 	 "upgraded, did you mean 'waiting'?"},
 	{"name: a\nwhy: b\nname: c", "dir/x.yaml:3:1: key 'name' is there twice, first in line 1"},
 	{"clients: {}", "dir/x.yaml:1:10: clients: a list (- ...) is needed, this is a mapping"},

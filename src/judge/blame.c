@@ -118,8 +118,8 @@ bool charged_to_default(const struct facts *f, const struct round_fact *r)
 /* ---- who holds a process that outlives its grace ---- */
 
 struct open_clients {
-	uint32_t n, never_closing, slow, silent, idle, in_flight, gated;
-	uint32_t e_peer2, e_peer1, e_idle, e_in_flight; /* one event each, to cite */
+	uint32_t n, never_closing, slow, silent, idle, in_flight, gated, waits;
+	uint32_t e_peer2, e_peer1, e_idle, e_in_flight, e_waits; /* one event each, to cite */
 };
 
 static void count_open(const struct facts *f, const struct conn_fact *c, struct open_clients *o)
@@ -134,11 +134,15 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 	} else if (c->phase == PHASE_SLOW_READER && c->asked > c->answers) {
 		o->slow++;
 		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
+	} else if (c->waits) {
+		o->waits++;
+		o->e_waits = o->e_waits ? o->e_waits : proof;
 	} else if (c->asked > c->answers && !c->rst_stream) {
 		o->in_flight++;
 		o->gated += c->gate != 0;
 		o->e_in_flight = o->e_in_flight ? o->e_in_flight : proof;
-	} else if (c->answers || c->rst_stream || c->phase == PHASE_PING_ONLY || c->phase == PHASE_GOAWAY_RACE) {
+	} else if ((c->answers && c->phase != PHASE_TRANSACTION) || c->rst_stream || c->phase == PHASE_PING_ONLY ||
+		   c->phase == PHASE_GOAWAY_RACE) {
 		o->idle++;
 		o->e_idle = o->e_idle ? o->e_idle : proof;
 	} else {
@@ -190,6 +194,8 @@ static void charge_clients(
 			o->never_closing + o->slow, o->e_peer2);
 	else if (o->silent && !(r->sig2 && force))
 		charge(h, "PEER-1", "a silent or half-sent client holds it", o->silent, o->e_peer1);
+	else if (o->waits && !o->in_flight && !forces)
+		charge(h, "CON-13", "a blocked command or a subscription holds it", o->waits, o->e_waits);
 	else if (o->gated && !r->released && !forces)
 		charge(h, NULL, "the scenario never released the gate that its own request waits at",
 			o->gated, o->e_in_flight);

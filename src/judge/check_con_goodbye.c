@@ -22,7 +22,7 @@ static bool goodbye_applies(const struct scenario *sc, const struct facts *f)
 	if (sc->sweep)
 		return false;
 	for_each_judged(f, c) {
-		if ((c->status && answered_then_closed(f, c)) || h2_closed(f, c))
+		if ((c->status && fact_text(f, c->head)[0] && answered_then_closed(f, c)) || h2_closed(f, c))
 			return true;
 	}
 	return false;
@@ -44,7 +44,7 @@ static void judge_con_7(
 			continue;
 		}
 		/* a protocol without status lines has no way to say it */
-		if (!c->status || !answered_then_closed(f, c))
+		if (!c->status || !fact_text(f, c->head)[0] || !answered_then_closed(f, c))
 			continue;
 		if (!strcmp(fact_text(f, c->head), "close")) {
 			t.good++;

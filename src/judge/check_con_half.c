@@ -3,7 +3,8 @@
 #include "judge/say.h"
 #include "judge/shows.h"
 
-#define HALVES (PHASES(HALF_HEADER) | PHASES(HALF_BODY))
+#define AT_THE_EXIT (5 * NSEC_PER_MSEC)
+#define HALVES (PHASES(HALF_HEADER) | PHASES(HALF_BODY) | PHASES(TRANSACTION))
 
 static bool half_applies(const struct scenario *sc, const struct facts *f)
 {
@@ -13,9 +14,19 @@ static bool half_applies(const struct scenario *sc, const struct facts *f)
 /* 2xx after the signal, and the rest of the request had not been sent. */
 static bool answered_half(const struct facts *f, const struct conn_fact *c)
 {
+	/* commands before the last one of a transaction are answered at once */
+	if (c->phase == PHASE_TRANSACTION && c->answers <= c->asked)
+		return false;
 	return c->answers && c->status >= 200 && c->status <= 299 &&
 	       fact_t(f, c->answer) >= signal_begin(f, round_of(f, c)) &&
-	       (!c->request || fact_t(f, c->request) > fact_t(f, c->answer));
+	       (!c->request || c->phase == PHASE_TRANSACTION || fact_t(f, c->request) > fact_t(f, c->answer));
+}
+
+/* Answered whatever it sent, in the end. Of a transaction only what came after the signal can be that. */
+static bool half_done(const struct facts *f, const struct conn_fact *c)
+{
+	return c->answers && (c->phase != PHASE_TRANSACTION ||
+			      fact_t(f, c->answer) >= signal_begin(f, round_of(f, c)));
 }
 
 enum half { HALF_GOOD, HALF_BAD, HALF_RACED };
@@ -23,10 +34,14 @@ enum half { HALF_GOOD, HALF_BAD, HALF_RACED };
 /* A reset is the server's fault unless the rest of the request ran into its FIN. */
 static enum half reset_half(const struct facts *f, const struct conn_fact *c)
 {
-	if (c->answers)
+	if (half_done(f, c))
 		return HALF_GOOD;
 	if (!c->request || fact_t(f, c->request) < signal_begin(f, round_of(f, c)))
 		return HALF_BAD;
+	/* the rest came while it was leaving, and nobody was there to read it: no half request was owed that long */
+	if (round_of(f, c)->exit && fact_t(f, c->end) <= nsec_add(fact_t(f, round_of(f, c)->exit), AT_THE_EXIT) &&
+	    fact_t(f, round_of(f, c)->exit) <= nsec_add(fact_t(f, c->end), AT_THE_EXIT))
+		return HALF_GOOD;
 	if (f->wire != WIRE_OK)
 		return HALF_RACED;
 	return c->w_fin && fact_t(f, c->w_fin) <= fact_t(f, c->w_rst) ? HALF_GOOD : HALF_BAD;
@@ -54,7 +69,7 @@ static void one_half(struct sum *t, const struct conn_fact *c)
 	} else if (how == HOW_OPEN) {
 		if (hung_charged(f, c))
 			sum_see(t, hung_charged(f, c));
-		else if (c->answers)
+		else if (half_done(f, c))
 			t->good++;
 		else
 			sum_unsure(t, c->still, "%s: no end of it was seen", client_name(f, c));
@@ -107,7 +122,7 @@ static void judge_con_5(
 	for_each_judged(f, c) {
 		uint32_t end;
 
-		if (c->phase != PHASE_PIPELINED || !conn_armed(f, c))
+		if (c->phase != PHASE_PIPELINED || c->waits || !conn_armed(f, c))
 			continue;
 		enum conn_how how = conn_how(f, c, &end);
 

@@ -5,7 +5,7 @@
 #include "judge/say.h"
 #include "judge/shows.h"
 
-#define SILENT (PHASES(CONNECTED) | PHASES(HALF_HEADER) | PHASES(HALF_BODY) | PHASES(TLS_HANDSHAKE))
+#define SILENT (PHASES(CONNECTED) | PHASES(HALF_HEADER) | PHASES(HALF_BODY) | PHASES(TRANSACTION) | PHASES(TLS_HANDSHAKE))
 
 static bool stuck(const struct facts *f, const struct conn_fact *c)
 {

@@ -194,6 +194,7 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_REQUEST:        conn_asked(b, c, e, n); break;
 	case EV_PARTIAL:        set_once(&c->partial, n); break;
 	case EV_CONTINUE_100:   set_once(&c->cont100, n); break;
+	case EV_WAITS:          set_once(&c->waits, n); break;
 	case EV_PROVEN:         set_once(&c->proven, n); break;
 	case EV_UNPROVEN:       set_once(&c->unproven, n); break;
 	case EV_GREETING:       set_once(&c->greeting, n); break;

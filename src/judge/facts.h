@@ -24,6 +24,7 @@ struct conn_fact {
 	uint32_t request;               /* last whole request */
 	uint32_t partial, cont100, gate, greeting;
 	uint32_t proven, unproven;
+	uint32_t waits;                 /* its request waits for others */
 	uint32_t first_byte, head;      /* of the last answer that began */
 	uint32_t answer;                /* last complete one */
 	uint32_t bad;                   /* BAD_ANSWER, or an ANSWER whose bytes are wrong */

@@ -133,6 +133,8 @@ bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
 
 	if (!r->sig || c->spec == NO_SPEC || !c->connected)
 		return false;
+	if (c->waits)                   /* CON-13's */
+		return false;
 	if (phase_owes(c->phase))
 		return conn_armed(f, c);
 	/* it crossed the first GOAWAY: the last one says whether the server took it */

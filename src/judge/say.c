@@ -123,6 +123,21 @@ static const char *ending_of_conn(const struct facts *f, const struct conn_fact 
 	return "neither FIN nor RST";
 }
 
+/* Of a pipeline: the first request that has no answer. "" if there was but one. */
+static const char *missing_text(const struct facts *f, const struct conn_fact *c)
+{
+	if (c->asked < 2 || c->asked <= c->answers)
+		return "";
+	for_each_event(f, EV_REQUEST, n) {
+		const char *text = fact_text(f, n), *line = strchr(text, ' ');
+
+		if (fact_event(f, n)->conn == (int32_t)(c - f->conns) && fact_a(f, n) == c->answers)
+			return arena_printf(f->arena, "; %u of %u requests were answered, the first that was not: '%.60s'",
+				c->answers, c->asked, line ? line + 1 : text);
+	}
+	return "";
+}
+
 const char *loss_text(const struct facts *f, const struct conn_fact *c)
 {
 	const struct round_fact *r = round_of(f, c);
@@ -161,8 +176,8 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 	else if (c->stream && c->goaway_last && c->phase == PHASE_GOAWAY_RACE)
 		disowned = arena_printf(f->arena, "; GOAWAY(last %lld) says that stream %lld was taken",
 			(long long)fact_a(f, c->goaway_last), (long long)fact_a(f, c->stream));
-	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s%s", client_name(f, c),
-		request_text(f, c), how, amount, at, in, disowned);
+	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s%s%s", client_name(f, c),
+		request_text(f, c), how, amount, at, in, disowned, missing_text(f, c));
 }
 
 void cite(struct finding *ret, uint32_t event)

@@ -39,7 +39,7 @@ static bool step_fits(enum step_do what, enum phase phase)
 	switch (what) {
 	case STEP_FINISH:
 		return phase == PHASE_HALF_HEADER || phase == PHASE_HALF_BODY || phase == PHASE_PIPELINED ||
-		       phase == PHASE_STREAMING;
+		       phase == PHASE_STREAMING || phase == PHASE_TRANSACTION;
 	case STEP_READ:
 		return phase == PHASE_SLOW_READER;
 	case STEP_CONNECT:
@@ -54,7 +54,8 @@ static bool step_fits(enum step_do what, enum phase phase)
 static int check_step(const struct builder *b, const struct step_spec *s)
 {
 	static const char *const owed[] = {
-		[STEP_FINISH] = "finish is for half-header, half-body and streaming (a call that keeps sending)", [STEP_READ] = "read is for slow-reader",
+		[STEP_FINISH] = "finish is for half-header, half-body, transaction and streaming (a call that keeps sending)",
+		[STEP_READ] = "read is for slow-reader",
 		[STEP_CONNECT] = "connect is for late",
 	};
 	const struct client_spec *c = NULL;

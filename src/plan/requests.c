@@ -17,11 +17,28 @@ bool plan_gated(const char *request)
 	return path && (is_call(request) ? strstr(path, "\"gate\"") != NULL : !strncmp(path + 1, "/gate", 5));
 }
 
-static bool is_http(const char *protocol)
+/* Protocols whose requests and answers have a known form, and what stands for a request that nobody gave. */
+struct known {
+	const char *protocol;
+	const char *quick;      /* answered at once, changes nothing */
+	const char *gate;       /* what --slow gate asks of the target's handler */
+};
+
+static const struct known *known_protocol(const char *protocol)
 {
-	if (!strncmp(protocol, "tls+", 4))
+	static const struct known known[] = {
+		{"http", "GET /", "GET /gate"},
+		/* the one call that every gRPC server answers, were it by UNIMPLEMENTED */
+		{"grpc", "grpc grpc.health.v1.Health/Check 0x", "GET /gate"},
+		{"resp", "PING", "GATE /gate $nonce"},
+	};
+
+	if (protocol && !strncmp(protocol, "tls+", 4))
 		protocol += 4;
-	return !strncmp(protocol, "http", 4) || !strcmp(protocol, "grpc");
+	for (size_t i = 0; protocol && i < sizeof known / sizeof *known; i++)
+		if (!strncmp(protocol, known[i].protocol, strlen(known[i].protocol)))
+			return &known[i];
+	return protocol ? NULL : known;         /* not known yet: HTTP is what most speak */
 }
 
 /* A request of the settings, or what stands for it. NULL: there is none. */
@@ -29,10 +46,11 @@ static const char *request_of(struct builder *b, enum need need)
 {
 	const struct settings *st = b->st;
 	bool gate = st->slow && !strcmp(st->slow, "gate");
+	const struct known *known = known_protocol(b->plan->protocol);
 
 	switch (need) {
 	case NEED_SLOW:
-		return gate ? "GET /gate" : st->slow;
+		return !gate ? st->slow : known ? known->gate : "GET /gate";
 	case NEED_STREAM:
 		return st->stream;
 	case NEED_BIG:
@@ -92,6 +110,7 @@ static enum need need_of_phase(enum phase phase)
 	case PHASE_WAITING:
 	case PHASE_HALF_CLOSED:
 	case PHASE_PIPELINED:
+	case PHASE_TRANSACTION:
 		return NEED_SLOW;
 	case PHASE_STREAMING:
 		return NEED_STREAM;
@@ -217,15 +236,12 @@ static void resolve_protocol(struct builder *b)
 	if (p->protocol && !strcmp(p->protocol, "http2") && !b->own_target && is_call(b->st->slow))
 		p->protocol = "grpc";
 	b->http_known = p->protocol != NULL;
-	b->http = p->protocol && is_http(p->protocol);
+	b->http = p->protocol && known_protocol(p->protocol);
 	p->quick = b->own_target ? NULL : arena_strdup(b->arena, b->st->quick);
 	p->descriptors = arena_strdup(b->arena, b->st->descriptors);
 	p->answer = b->own_target ? NULL : arena_strdup(b->arena, b->st->answer);
-	/* the one call that every gRPC server answers, were it by UNIMPLEMENTED */
-	if (!p->quick && p->protocol && !strcmp(p->protocol, "grpc"))
-		p->quick = "grpc grpc.health.v1.Health/Check 0x";
-	if (!p->quick && (b->http || !b->http_known))
-		p->quick = "GET /";
+	if (!p->quick && known_protocol(p->protocol))
+		p->quick = known_protocol(p->protocol)->quick;
 }
 
 void plan_requests(struct builder *b)

@@ -140,6 +140,7 @@ const struct proto proto_http1 = {
 	.state_size = sizeof(struct http1),
 	.has_heads = true,
 	.pipelines = true,
+	.probe = "GET /",
 	.render = http1_render,
 	.start = http1_start,
 	.feed = http1_feed,

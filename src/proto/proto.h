@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
 #include "scenario/scenario.h"
@@ -21,6 +22,7 @@ struct request {
 	const uint8_t *msg;     /* grpc: the message or messages, framed */
 	size_t n_msg;
 	bool keeps_sending;     /* grpc: the method takes a stream, which a client of phase streaming leaves open */
+	bool waits;             /* it is answered when another client does something: no work of the server's is in flight */
 	const char *answer;     /* raw: regex of a whole answer; NULL: until EOF */
 };
 
@@ -56,6 +58,7 @@ struct answer {
 	bool echo;              /* the answer claims to echo the nonce: X-Drainspec-Nonce is exactly that of the request */
 	int64_t echo_bad_at;    /* first body byte that is not the nonce's, -1: none; 0 without echo: another nonce */
 	const char *bad;        /* static text: what is wrong with it */
+	const char *note;       /* what else it says, for messages: an error's text; lives as long as the parser state */
 	uint32_t hash;          /* FNV-1a of the body, to compare with the same request's answer before the signal; where echo
 				 * is set the bytes are checked one by one instead and this stays that of no bytes */
 };
@@ -68,7 +71,13 @@ struct proto {
 	bool has_heads;         /* half-header and the like make sense */
 	bool pipelines;
 	bool may_greet;         /* the server may speak first, and that is no answer */
+	bool no_goodbye;        /* an answer has no way to say that the server will close */
+	const char *probe;      /* harmless request that recognise() knows the answer to; NULL: no probe of its own */
 
+	/* Several requests that one line stands for (the commands of a pipeline), each to be rendered and answered by itself;
+	 * NULL: a line is one request. In arena; 0, or -1. */
+	int (*split)(const struct request *rq, struct arena *arena, struct request **ret, size_t *ret_n,
+		     struct err *reterr);
 	/* Append the request with this nonce to out and say where it may be cut. 0, or -1 (a line that is none). */
 	int (*render)(const struct request *rq, const char nonce[NONCE_LEN + 1], struct buf *out,
 		      struct cuts *ret, struct err *reterr);

@@ -344,6 +344,7 @@ static void connect_after(struct run *r)
 		r->after_exit[i].port = i;
 		r->after_exit[i].spec = &r->after_exit_spec;
 		r->after_exit[i].rq.line = NULL;
+		r->after_exit[i].n_rqs = 0;
 		if (r->ports[i].listening && r->after_exit[i].proto) {
 			struct conn *c = conn_open(r, &r->after_exit[i]);
 

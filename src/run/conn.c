@@ -66,12 +66,20 @@ struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_numbe
 /* Has it said what it had to say? Where nobody told us how an answer ends (raw without `answer`), anything is an answer. */
 bool conn_heard(const struct conn *c)
 {
-	return c->answered || (c->read_any && !c->car && !c->client->proto->pipelines && !c->client->rq.answer);
+	if (c->answered)
+		return c->answered >= c->asked;
+	return c->read_any && !c->car && !c->client->proto->pipelines && !c->client->rq.answer;
 }
 
 uint64_t conn_body(const struct conn *c)
 {
 	return c->client->rq.msg ? c->client->rq.n_msg : c->client->rq.body;
+}
+
+/* What request number n of a connection asks: the requests of its client, again and again. */
+const struct request *conn_request(const struct conn *c, unsigned number)
+{
+	return c->client->n_rqs ? &c->client->rqs[number % c->client->n_rqs] : &c->client->rq;
 }
 
 int conn_tcp_state(const struct conn *c)
@@ -138,14 +146,19 @@ void conn_close(struct run *r, struct conn *c, const char *why)
 	c->w.fd = -1;
 }
 
-/* Where the phase stops sending, 0: sends all. With Expect: 100-continue no byte of the body goes before the 100. */
-static uint32_t phase_cut(const struct client_spec *spec, const struct cuts *cuts)
+/* Where in the last request the phase stops sending. With Expect: 100-continue no byte of the body goes before the 100.
+ * false: it sends all. */
+static bool phase_cut(const struct client_spec *spec, const struct cuts *cuts, size_t *ret)
 {
 	if (spec->phase == PHASE_HALF_HEADER)
-		return (uint32_t)cuts->half_header;
-	if (spec->phase == PHASE_HALF_BODY)
-		return (uint32_t)(spec->expect_continue ? cuts->head_end : cuts->half_body);
-	return 0;
+		*ret = cuts->half_header;
+	else if (spec->phase == PHASE_HALF_BODY)
+		*ret = spec->expect_continue ? cuts->head_end : cuts->half_body;
+	else if (spec->phase == PHASE_TRANSACTION)
+		*ret = 0;
+	else
+		return false;
+	return true;
 }
 
 static int conn_render(struct run *r, struct conn *c, unsigned number, struct buf *b, struct cuts *cuts)
@@ -153,10 +166,10 @@ static int conn_render(struct run *r, struct conn *c, unsigned number, struct bu
 	char nonce[NONCE_LEN + 1];
 
 	conn_nonce(r, c, number, nonce);
-	return c->client->proto->render(&c->client->rq, nonce, b, cuts, r->err);
+	return c->client->proto->render(conn_request(c, number), nonce, b, cuts, r->err);
 }
 
-/* Send the next request, or the part of it that the phase sends. */
+/* Send the next request, or the part of it that the phase sends; of a pipeline all of them at once. */
 void conn_ask(struct run *r, struct conn *c)
 {
 	if (c->car) {
@@ -165,19 +178,24 @@ void conn_ask(struct run *r, struct conn *c)
 	}
 	struct buf b = {0};
 	struct cuts cuts = {0};
-	unsigned copies = c->client->spec->phase == PHASE_PIPELINED && c->asked == 0 ? 2 : 1;
+	unsigned copies = (unsigned)c->client->n_rqs;
+	size_t last = 0, cut;
 
-	for (unsigned k = 0; k < copies; k++)
+	if (c->client->spec->phase == PHASE_PIPELINED && c->asked == 0 && copies == 1)
+		copies = 2;
+	for (unsigned k = 0; k < copies; k++) {
+		last = b.n;
 		if (conn_render(r, c, c->asked + k, &b, &cuts) < 0) {
 			buf_free(&b);
 			return;
 		}
-	c->rest_at = c->asked ? 0 : phase_cut(c->client->spec, &cuts);
-	c->withheld = c->rest_at > 0;
+	}
+	c->withheld = !c->asked && phase_cut(c->client->spec, &cuts, &cut);
+	c->rest_at = c->withheld ? (uint32_t)cut : 0;
 	c->asked = (uint16_t)(c->asked + copies);
 	if (!c->answering)
 		answer_begin(r, c);
-	conn_send_request(r, c, &b, c->withheld ? c->rest_at : b.n);
+	conn_send_request(r, c, &b, c->withheld ? last + c->rest_at : b.n);
 }
 
 /* More of a request of which part was withheld: half of its body (whole false), or all that is left. */

@@ -42,18 +42,17 @@ void request_sent(struct run *r, struct conn *c)
 	char nonce[NONCE_LEN + 1];
 
 	c->asking = false;
+	/* a pipeline went in one send */
+	for (; c->told < c->asked - c->withheld; c->told++) {
+		conn_nonce(r, c, c->told, nonce);
+		events_addf(r->ev, EV_REQUEST, c->index, c->told, c->request_n, "%s %s", nonce,
+			    conn_request(c, c->told)->line);
+	}
 	if (c->withheld) {
 		events_add(r->ev, EV_PARTIAL, c->index, c->rest_at, c->request_n, NULL);
-	} else {
-		/* pipelined: two requests went in one send */
-		for (unsigned k = c->answered; k < c->asked; k++) {
-			conn_nonce(r, c, k, nonce);
-			events_addf(r->ev, EV_REQUEST, c->index, k, c->request_n, "%s %s", nonce, c->client->rq.line);
-		}
-		if (c->client->spec->phase == PHASE_HALF_CLOSED && c->asked == 1) {
-			shutdown(c->w.fd, SHUT_WR);
-			events_add(r->ev, EV_SHUT_WR, c->index, 0, 0, NULL);
-		}
+	} else if (c->client->spec->phase == PHASE_HALF_CLOSED && c->asked == c->client->n_rqs) {
+		shutdown(c->w.fd, SHUT_WR);
+		events_add(r->ev, EV_SHUT_WR, c->index, 0, 0, NULL);
 	}
 	if (c->state == CONN_SENDING)
 		c->state = CONN_PARKED;
@@ -128,7 +127,7 @@ void answer_begin(struct run *r, struct conn *c)
 	answer_end(c);
 	conn_nonce(r, c, c->answered, nonce);
 	memset(c->st, 0, c->client->proto->state_size);
-	c->client->proto->start(c->st, &c->client->rq, nonce, &c->an);
+	c->client->proto->start(c->st, conn_request(c, c->answered), nonce, &c->an);
 	c->first_byte = c->head_seen = c->continued = false;
 	c->answering = c->started = true;
 }
@@ -144,8 +143,8 @@ static void answer_done(struct run *r, struct conn *c)
 		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s grpc-status %d", an->status,
 			    an->echo ? " echo-ok" : "", an->grpc - 1);
 	else
-		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s", an->status,
-			    an->echo ? " echo-ok" : "");
+		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d%s%s%s", an->status,
+			    an->echo ? " echo-ok" : "", an->note ? " " : "", an->note ? an->note : "");
 	c->answered++;
 	c->client->answers++;
 	r->t_progress = clock_now();
@@ -154,7 +153,7 @@ static void answer_done(struct run *r, struct conn *c)
 		conn_settle(r, c);
 	if (r->hand)
 		generation_answered(r, c);
-	if (c->client->spec->phase == PHASE_LOOP)
+	if (c->client->spec->phase == PHASE_LOOP && c->answered >= c->asked)
 		phase_loop_step(r, c);
 }
 
@@ -173,7 +172,7 @@ static void note_progress(struct run *r, struct conn *c)
 	if ((c->an.state == ANSWER_BODY || c->an.state == ANSWER_DONE) && !c->head_seen) {
 		c->head_seen = true;
 		events_add(r->ev, EV_HEAD, c->index, c->an.status, c->an.length,
-			   c->an.close ? "close" : "keep-alive");
+			   c->client->proto->no_goodbye ? NULL : c->an.close ? "close" : "keep-alive");
 	}
 	if (c->an.state == ANSWER_BAD && !c->bad) {
 		c->bad = true;
@@ -192,6 +191,8 @@ static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n
 {
 	struct buf reply = {0};
 
+	for (size_t i = 0; c->client == &r->warmup && i < n && r->n_first < sizeof r->first; i++)
+		r->first[r->n_first++] = p[i];
 	if (c->car) {
 		mux_bytes(r, c, p, n);
 		return;

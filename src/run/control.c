@@ -16,6 +16,9 @@ bool control_wanted(const struct run *r, unsigned i)
 
 	if (!r->sc->control || !waits(s->phase) || !r->clients[i].rq.line)
 		return false;
+	for (size_t k = 0; k < r->clients[i].n_rqs; k++)
+		if (r->clients[i].rqs[k].waits)         /* nobody would answer it */
+			return false;
 	for (unsigned k = 0; k < i; k++)
 		if (r->clients[k].control && !strcmp(r->clients[k].rq.line, r->clients[i].rq.line))
 			return false;

@@ -17,6 +17,8 @@ struct client {                 /* a client_spec made ready to connect */
 	const struct client_spec *spec;
 	const struct proto *proto;
 	struct request rq;
+	struct request *rqs;    /* the same, or the several that its protocol makes of its line, each answered by itself */
+	size_t n_rqs;           /* 0: nothing is sent */
 	unsigned port;          /* index into run.ports */
 	const char *label;      /* "name phase" */
 	struct client *control; /* asks its request once before all is armed (control.c); NULL: nobody does */
@@ -45,13 +47,14 @@ struct conn {
 	char *unsent;                           /* what is to be sent, malloc'ed; NULL: nothing */
 	uint32_t unsent_n, unsent_at;
 	uint32_t request_n;                     /* bytes of the request, or the part of one, that was handed over last */
-	uint32_t rest_at;                       /* where the part that the phase withholds begins, 0: nothing withheld */
+	uint32_t rest_at;                       /* where the part of the last request begins that the phase withholds */
 	int32_t index;
 	uint32_t src_ip;                        /* network order */
 	nsec_t t_read;                          /* when its request was first seen read, or its greeting heard; 0: not yet */
 	uint16_t src_port;
 	uint8_t state;
 	uint16_t asked, answered;               /* requests handed over, answers complete */
+	uint16_t told;                          /* of those asked, with a REQUEST event: whole */
 	bool unproven, reading, eof, owed, answering, withheld, first_byte, head_seen;
 	bool gate_hit, bad, connected, continued, read_any, looped, paused, was_reset;
 	bool hearing, greeted;                  /* see greeting.c */
@@ -215,6 +218,8 @@ struct run {
 	bool none_left;                 /* root and all descendants of this generation are gone: looked for and proven */
 	bool watching;                  /* listeners are watched: from the signal to the exit */
 	struct hand *hand;              /* NULL: no generations hand over here */
+	uint8_t first[256];                     /* what came first on the probe's connection */
+	unsigned n_first;
 	struct client after_exit[MAX_PORTS];
 	struct client_spec after_exit_spec;
 };
@@ -236,6 +241,7 @@ void conn_settle(struct run *r, struct conn *c);                /* its answer ca
 int conn_tcp_state(const struct conn *c);
 bool conn_heard(const struct conn *c);
 uint64_t conn_body(const struct conn *c);                       /* bytes of its request's body */
+const struct request *conn_request(const struct conn *c, unsigned number);
 
 /* conn_io.c */
 void conn_failed(struct run *r, struct conn *c, int errnum);
@@ -280,6 +286,7 @@ int controls(struct run *r);
 
 /* phase.c */
 int clients_prepare(struct run *r);
+int client_probe(struct run *r, const struct proto *proto);     /* the warm-up becomes that protocol's probe */
 int clients_arm(struct run *r);                                 /* opens and proves all; adds ARMED */
 void phase_progress(struct run *r, struct conn *c);             /* called after each input */
 /* Since *t_since, set if it is 0, every thread of the target sleeps; or has computed for a tenth of a second. */

@@ -33,6 +33,8 @@ void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how
 {
 	enum phase phase = c->client->spec->phase;
 
+	if (c->answered < c->asked && conn_request(c, c->answered)->waits)
+		events_add(r->ev, EV_WAITS, c->index, c->answered, 0, conn_request(c, c->answered)->line);
 	events_add(r->ev, EV_PROVEN, c->index, phase, inode, how);
 	c->state = CONN_PROVEN;
 	r->t_progress = clock_now();
@@ -59,28 +61,41 @@ void phase_unreachable(struct run *r, struct conn *c, const char *why)
 		c->state = CONN_FREE;
 }
 
+/* The answer to the last request that was handed over, or withheld in part, has begun. */
+static bool last_begun(const struct conn *c)
+{
+	return (c->answered && c->answered >= c->asked) || (c->answering && c->head_seen && c->answered + 1 == c->asked);
+}
+
+/* The last answer is on its way: the others of the pipeline are there. */
+static void streaming_progress(struct run *r, struct conn *c)
+{
+	struct diag_row row = {0};
+
+	if (c->answered && c->answered >= c->asked) {
+		phase_unreachable(r, c, "the whole answer came at once");
+	} else if (c->answering && c->answered + 1 == c->asked && c->an.state == ANSWER_BODY && c->an.body > 0) {
+		diag_of(r, c, &row);
+		phase_proven(r, c, row.inode, "the head and part of the body arrived");
+	}
+}
+
 /* What the server's input alone decides. Called after every read. */
 void phase_progress(struct run *r, struct conn *c)
 {
+	bool pair = c->client->n_rqs == 1 && c->asked == 2;     /* pipelined: the first is the one that waits */
 	char why[128];
 
 	if (c->state == CONN_PROVEN || c->state == CONN_FREE || c->state == CONN_OVER || c->unproven)
 		return;
 	switch (c->client->spec->phase) {
 	case PHASE_STREAMING:
-		if (c->answering && c->an.state == ANSWER_BODY && c->an.body > 0) {
-			struct diag_row row = {0};
-
-			diag_of(r, c, &row);
-			phase_proven(r, c, row.inode, "the head and part of the body arrived");
-		} else if (c->answered) {
-			phase_unreachable(r, c, "the whole answer came at once");
-		}
+		streaming_progress(r, c);
 		break;
 	case PHASE_WAITING:
 	case PHASE_HALF_CLOSED:
 	case PHASE_PIPELINED:
-		if (c->read_any && (c->answered || c->head_seen)) {
+		if (last_begun(c) || (pair && (c->answered || c->head_seen))) {
 			snprintf(why, sizeof why, "the answer (%d) came before the signal: this request is not slow",
 				 c->an.status);
 			phase_unreachable(r, c, why);
@@ -88,8 +103,13 @@ void phase_progress(struct run *r, struct conn *c)
 		break;
 	case PHASE_HALF_HEADER:
 	case PHASE_HALF_BODY:
-		if (c->head_seen || c->answered) {
+	case PHASE_TRANSACTION:
+		if (last_begun(c)) {
 			snprintf(why, sizeof why, "the server answered %d to half of the request", c->an.status);
+			phase_unreachable(r, c, why);
+		} else if (c->an.status >= 400) {
+			snprintf(why, sizeof why, "request %u of %u was refused: %.60s", c->answered, c->asked,
+				 c->an.note ? c->an.note : "");
 			phase_unreachable(r, c, why);
 		}
 		break;
@@ -300,7 +320,7 @@ void first_answer(struct run *r, struct conn *c, const char *what)
 /* One quick request before anything else: "from the first answered request" on, the server owes a clean stop. */
 int warm_up(struct run *r)
 {
-	if (!r->warmup.proto || !r->warmup.rq.line)
+	if (!r->warmup.proto || !r->warmup.n_rqs)
 		return 0;
 	struct conn *c = conn_open(r, &r->warmup);
 

@@ -71,6 +71,34 @@ static int prepare_call(struct run *r, const struct client_spec *s, struct clien
 	return rc;
 }
 
+/* What a client asks: its line, or the several requests that its protocol makes of it. */
+static int prepare_requests(struct run *r, const struct client_spec *s, struct client *cl)
+{
+	struct err err = {0};
+
+	cl->rq = (struct request){.line = s->request, .headers = s->headers, .n_headers = s->n_headers, .body = s->body,
+		.expect_continue = s->expect_continue, .answer = s->answer,
+		.host = arena_printf(r->arena, "127.0.0.1:%u", r->ports[cl->port].number)};
+	if (grpc_is(cl->rq.line) && !strcmp(cl->proto->name, "grpc") && prepare_call(r, s, cl) < 0)
+		return -1;
+	if (s->request && !strcmp(s->request, "none"))
+		cl->rq.line = NULL;
+	if (!s->request && s->phase != PHASE_CONNECTED && s->phase != PHASE_LATE && cl->proto->has_heads)
+		cl->rq.line = cl->proto->probe ? cl->proto->probe : "GET /";
+	if (s->phase == PHASE_HALF_BODY && !s->body)
+		cl->rq.body = 64 * 1024;
+	cl->gated = cl->rq.line && strstr(cl->rq.line, "/gate") && !strstr(cl->rq.line, "/stream");
+	cl->gated |= grpc_is(cl->rq.line) && plan_gated(cl->rq.line) && s->phase != PHASE_STREAMING;
+	if (!cl->rq.line)
+		return 0;
+	cl->n_rqs = 1;
+	cl->rqs = arena_new_of(r->arena, struct request);
+	*cl->rqs = cl->rq;
+	if (cl->proto->split && cl->proto->split(&cl->rq, r->arena, &cl->rqs, &cl->n_rqs, &err) < 0)
+		return err_at(r->err, s->at, "client '%s': %s", s->name, err.what);
+	return 0;
+}
+
 static int prepare(struct run *r, const struct client_spec *s, struct client *cl)
 {
 	unsigned port;
@@ -95,19 +123,10 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 	if (!cl->proto->mux && (s->phase == PHASE_PING_ONLY || s->phase == PHASE_GOAWAY_RACE || s->streams > 1))
 		return err_set(r->err, ERR_NOT_HERE, 0, "%s is HTTP/2's, not that of %s",
 			       s->streams > 1 ? "a connection with several streams" : phase_rows[s->phase].name, name);
-	cl->rq = (struct request){.line = s->request, .headers = s->headers, .n_headers = s->n_headers, .body = s->body,
-		.expect_continue = s->expect_continue, .answer = s->answer,
-		.host = arena_printf(r->arena, "127.0.0.1:%u", r->ports[port].number)};
-	if (grpc_is(cl->rq.line) && !strcmp(cl->proto->name, "grpc") && prepare_call(r, s, cl) < 0)
+	if (prepare_requests(r, s, cl) < 0)
 		return -1;
-	if (s->request && !strcmp(s->request, "none"))
-		cl->rq.line = NULL;
-	if (!s->request && s->phase != PHASE_CONNECTED && s->phase != PHASE_LATE && cl->proto->has_heads)
-		cl->rq.line = "GET /";
-	if (s->phase == PHASE_HALF_BODY && !s->body)
-		cl->rq.body = 64 * 1024;
-	cl->gated = cl->rq.line && strstr(cl->rq.line, "/gate") && !strstr(cl->rq.line, "/stream");
-	cl->gated |= grpc_is(cl->rq.line) && plan_gated(cl->rq.line) && s->phase != PHASE_STREAMING;
+	if (s->phase == PHASE_TRANSACTION && cl->n_rqs < 2)
+		return err_at(r->err, s->at, "phase 'transaction' needs several commands, such as 'MULTI; SET k v; EXEC'");
 	return 0;
 }
 
@@ -136,5 +155,12 @@ int clients_prepare(struct run *r)
 		r->warmup = (struct client){0};
 		return 0;
 	}
+	return prepare(r, &r->warmup_spec, &r->warmup);
+}
+
+int client_probe(struct run *r, const struct proto *proto)
+{
+	r->warmup_spec.protocol = proto->name;
+	r->warmup_spec.request = proto->probe;
 	return prepare(r, &r->warmup_spec, &r->warmup);
 }

@@ -37,22 +37,54 @@ static bool speaks_h2(struct run *r)
 	return spoke;
 }
 
-static void learn(struct run *r, struct probe *ret)
+/* One connection with a request that does no harm. A server that says nothing to it speaks something else, or speaks
+ * second: two seconds are enough to know. What it answers stands in r->first and in *ret_heard, *ret_again. */
+static void ask_once(struct run *r, bool *ret_heard, bool *ret_again)
 {
+	r->n_first = 0;
+	*ret_heard = *ret_again = false;
 	struct conn *c = conn_open(r, &r->warmup);
 
 	if (!c)
 		return;
-	/* a server that says nothing to an HTTP request speaks something else, or speaks second: a second is enough to know */
 	pump(r, told, clock_now() + 2 * NSEC_PER_SEC);
-	ret->http = c->answered > 0 && !strcmp(c->client->proto->name, "http1");
-	ret->keepalive = ret->http && !c->an.close;
-	ret->protocol = ret->http ? "http1" : "raw";
+	*ret_heard = c->answered > 0;
+	*ret_again = c->answered > 0 && !c->an.close && (c->client->proto->pipelines || c->client->proto->mux);
 	conn_close(r, c, "the probe is over");
-	if (!ret->http && speaks_h2(r)) {
-		ret->http = ret->keepalive = true;
-		ret->protocol = "http2";
+}
+
+static const struct proto *recognised(const struct run *r)
+{
+	for (size_t i = 0; i < n_protos; i++)
+		if (protos[i]->probe && protos[i]->recognise(r->first, r->n_first))
+			return protos[i];
+	return NULL;
+}
+
+static void learn(struct run *r, struct probe *ret)
+{
+	const struct proto *found, *asked = r->warmup.proto;
+	bool heard, again;
+
+	ask_once(r, &heard, &again);
+	found = r->plan->protocol && heard ? asked : recognised(r);
+	if (!heard && !found && speaks_h2(r)) {
+		*ret = (struct probe){.http = true, .keepalive = true, .protocol = "http2"};
+		return;
 	}
+	/* silent, or it speaks what another protocol knows: ask in that one's words */
+	for (size_t i = 0; i < n_protos && !heard && !r->plan->protocol && r->alive; i++) {
+		if (protos[i] == asked || !protos[i]->probe || (found && found != protos[i]))
+			continue;
+		if (client_probe(r, protos[i]) < 0)
+			continue;
+		ask_once(r, &heard, &again);
+		found = heard && recognised(r) == protos[i] ? protos[i] : NULL;
+		heard = found != NULL;
+	}
+	ret->protocol = heard && found ? found->name : "raw";
+	ret->http = heard && found && !strncmp(found->name, "http", 4);
+	ret->keepalive = heard && found && again;
 }
 
 int run_probe(struct world *w, const struct plan *plan, const char *dir, struct probe *ret, struct err *reterr)

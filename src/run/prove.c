@@ -155,22 +155,34 @@ static bool prove_slow_reader(struct run *r, struct conn *c, const struct diag_r
 	return true;
 }
 
+/* What must have come from the server, or reached the gate, before a look is worth anything. */
+static bool has_come(const struct conn *c)
+{
+	const struct client_spec *spec = c->client->spec;
+
+	switch (spec->phase) {
+	case PHASE_WAITING:
+	case PHASE_PIPELINED:
+	case PHASE_HALF_CLOSED:
+		return !c->client->gated || c->gate_hit;        /* the gate says it, nothing else does */
+	case PHASE_IDLE:
+		return c->answered && c->answered >= c->asked;
+	case PHASE_TRANSACTION:
+		return c->answered + 1 == c->asked;
+	case PHASE_HALF_BODY:
+		return !spec->expect_continue || c->continued;
+	default:
+		return true;
+	}
+}
+
 /* One look at a connection that has sent what its phase sends. */
 bool phase_try_prove(struct run *r, struct conn *c)
 {
 	struct diag_row row = {0};
 	const struct client_spec *spec = c->client->spec;
 
-	if (c->state != CONN_PARKED || c->unproven)
-		return false;
-	if (c->client->gated && !c->gate_hit &&
-	    (spec->phase == PHASE_WAITING || spec->phase == PHASE_PIPELINED || spec->phase == PHASE_HALF_CLOSED))
-		return false;           /* the gate says it, nothing else does */
-	if (spec->phase == PHASE_IDLE && !c->answered)
-		return false;
-	if (spec->phase == PHASE_HALF_BODY && spec->expect_continue && !c->continued)
-		return false;
-	if (diag_of(r, c, &row) <= 0)
+	if (c->state != CONN_PARKED || c->unproven || !has_come(c) || diag_of(r, c, &row) <= 0)
 		return false;
 	switch (spec->phase) {
 	case PHASE_CONNECTED:
@@ -182,6 +194,8 @@ bool phase_try_prove(struct run *r, struct conn *c)
 	case PHASE_HALF_BODY:
 		return prove_read(r, c, &row, 0, c->continued ? "100 Continue, and what was sent was read" :
 				  "accepted, half of the body was read");
+	case PHASE_TRANSACTION:
+		return prove_read(r, c, &row, 0, "all commands but the last are answered, nothing unread");
 	case PHASE_WAITING:
 		return prove_read(r, c, &row, 0, c->gate_hit ? "it reached the gate" :
 				  "the request was read (receive queue empty), the target waits");

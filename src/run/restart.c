@@ -61,7 +61,7 @@ void restart(struct run *r)
 		return;
 	}
 	r->err = saved;
-	if (!r->warmup.proto || !r->warmup.rq.line) {
+	if (!r->warmup.proto || !r->warmup.n_rqs) {
 		events_add(r->ev, EV_RESTART, -1, 1, 0, "ready again");
 		return;
 	}
