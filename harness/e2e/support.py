@@ -231,3 +231,10 @@ def unanswered(report: dict) -> list[str]:
             if v["outcome"] in ("PASS", "SKIP") and seen - failed - absent:
                 found.append(f"{v['check']} in {s['name']}: {v['actual']} ({s['evidence']})")
     return found
+
+
+def holder_kinds() -> list[str]:
+    """enum holder_kind of target/port.h, by number."""
+    text = (ROOT / "src/target/port.h").read_text()
+    body = re.search(r"enum holder_kind \{(.*?)\};", text, re.S)[1]
+    return [""] + re.findall(r"\bHOLDER_\w+", re.sub(r"/\*.*?\*/", "", body, flags=re.S))

@@ -402,6 +402,18 @@ def test_disk_full(cli, fault, status):
         assert "EXI-1" in got.out, "the proven fault is reported all the same"
 
 
+@as_root
+@pytest.mark.parametrize("where, words", [("full/run", ["full", "--out"]), ("run", ["No space left on device"])])
+def test_disk_full_is_the_targets_trouble(cli, where, words):
+    """It cannot write, and exits: named, also when not even its complaint has room."""
+    script = 'mount -t tmpfs -o size=64k none "$0" && mkdir "$0/run" && { cat /dev/zero > "$0/fill" 2>/dev/null; exec "$@"; }'
+    (cli.cwd / "full").mkdir()
+    (cli.cwd / "target.py").write_text("with open('full/own', 'w') as f: f.write('x' * 9999)\n")
+    got = cli("check", *QUIET, "--out", where, "--", "python3", "target.py",
+              prefix=["unshare", "-m", "sh", "-c", script, cli.cwd / "full"])
+    assert got.status == 126 and told(got, "exited with status 1 before it was ready", *words), got
+
+
 # What options do.
 
 @pytest.mark.parametrize("name", ["text", "tap", "junit", "json", "github"])

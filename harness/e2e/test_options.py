@@ -99,3 +99,40 @@ kept = []
 while True:
     c, _ = s.accept(); c.recv(100); time.sleep(.04); c.sendall(b'x'); kept.append(c)
 """
+
+
+# A --big that is none.
+
+@pytest.mark.parametrize("size", [1000, 100000])
+def test_too_small_big_is_told(cli, size):
+    """Whether the client's buffer takes it all, or the server's the rest: it is said how big it must be, and at once."""
+    got = check(cli, "--big", f"GET /big?bytes={size}", "--", *fixture("http1_server"), only="slow-reader")
+    assert got.status == 2 and not events_of(cli, "slow-reader", "deadline"), got
+    unproven, = events_of(cli, "slow-reader", "unproven")
+    assert "too small" in unproven["text"] and "16 MiB" in unproven["text"] and "tcp_wmem" in unproven["text"]
+    assert size < int(unproven["text"].split("all its ")[1].split()[0]) < size + 1000, "head and body"
+
+
+# Who holds the port: the target itself is not drainspec.
+
+TWICE = """
+import os, signal, socket, sys, time
+first, port = not os.path.exists('again'), int(sys.argv[1])
+open('again', 'w').close()
+a = socket.socket(); a.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); a.bind(('127.0.0.1', port)); a.listen()
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+if not first:
+    try: socket.create_server(('127.0.0.1', port))
+    except OSError as e: print(e, flush=True); signal.pause()
+print('up', flush=True)
+while True: time.sleep(1)
+"""
+"""Started again it listens twice on one port: S6a."""
+
+
+def test_the_holder_is_the_target_itself(cli):
+    (cli.cwd / "x.yaml").write_text("clients: []\nrestart: true\ntarget: {ready: {log: ^up}, ready_within: 2s}\n")
+    got = cli("run", "x.yaml", "--out", "run", "-o", "json", "-P", "raw", "--", "python3", "-c", TWICE, "${PORT}")
+    assert got.status == 1 and support.red(got.json, "MUST") == {"LSN-4"}, got
+    holder, = events_of(cli, "x", "port-holder")
+    assert support.holder_kinds()[holder["holder_kind"]] == "HOLDER_SELF", holder

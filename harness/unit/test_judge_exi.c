@@ -175,7 +175,7 @@ START_TEST(exi_3_words)
 END_TEST
 
 /* The warm-up's request is in the log, the one in flight only if all are. */
-static void logs(const char *line, bool all)
+static void logs_on(const char *line, bool all, bool full)
 {
 	unsigned slow = client("slow", PHASE_WAITING);
 
@@ -189,7 +189,14 @@ static void logs(const char *line, bool all)
 	add(MS(21), EV_LOG_NONCE, 0, 1, 0, NULL);
 	if (all)
 		add(MS(21), EV_LOG_NONCE, c, 1, 0, NULL);
+	if (full)
+		add(MS(21), EV_LOG_FULL, -1, 0, 0, "no space left on the disk of run/x");
 	over(MS(22));
+}
+
+static void logs(const char *line, bool all)
+{
+	logs_on(line, all, false);
 }
 
 START_TEST(exi_4)
@@ -208,10 +215,27 @@ START_TEST(exi_4_not_logged)
 }
 END_TEST
 
-START_TEST(exi_4_lost)
+START_TEST(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing)
 {
 	logs("GET /", false);
 	fails("EXI-4");
+}
+END_TEST
+
+/* The disk is ours: what is not on it may have been said. */
+START_TEST(exi_4_full_disk)
+{
+	logs_on("GET /", false, true);
+	fails("");
+	is("EXI-4", UNSURE);
+	says("EXI-4", "no space left");
+}
+END_TEST
+
+START_TEST(exi_4_full_disk_lost_nothing)
+{
+	logs_on("GET /", true, true);
+	is("EXI-4", PASS);
 }
 END_TEST
 

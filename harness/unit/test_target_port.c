@@ -397,7 +397,7 @@ START_TEST(self)
 	struct diag *diag = rig_diag();
 	struct port_report r;
 
-	ck_assert_int_eq(port_examine(diag, rig_port(fd), &r, NULL), 0);
+	ck_assert_int_eq(port_examine_for(diag, rig_port(fd), getpid(), &r, NULL), 0);
 	ck_assert(r.n == 1 && r.v[0].kind == HOLDER_SELF && r.v[0].fd == fd);
 	expect_first(&r, "it has it already itself");
 	expect_text(&r, "a second listen on one address");

@@ -11,6 +11,14 @@ static bool log_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && any_round(f) && (sc->expect.log || logs_nonces(f));
 }
 
+static uint32_t full_disk(const struct facts *f, const struct round_fact *r)
+{
+	for_each_event(f, EV_LOG_FULL, n)
+		if (fact_event(f, n)->round == r->id)
+			return n;
+	return 0;
+}
+
 static void one_log(struct sum *t, const struct round_fact *r)
 {
 	const struct facts *f = t->f;
@@ -33,6 +41,8 @@ static void one_log(struct sum *t, const struct round_fact *r)
 		sum_unsure(t, l.proof,
 			"its log names some requests and not others even before the signal: it does "
 			"not log every request");
+	} else if (full_disk(f, r)) {
+		sum_unsure(t, full_disk(f, r), "%s: what is missing may be its fault", fact_text(f, full_disk(f, r)));
 	} else if (sum_bad(t, MUST, "application",
 			   "%u answered request%s missing from the log at the exit, although "
 			   "it named the ones before %s; first: %s",
@@ -82,6 +92,8 @@ static void judge_exi_4(
 			t.good++;
 		} else if (r->kill || !r->exit) {
 			sum_killed(&t, r);
+		} else if (full_disk(f, r)) {
+			sum_unsure(&t, full_disk(f, r), "%s: the line may be lost by it", fact_text(f, full_disk(f, r)));
 		} else if (sum_bad(&t, MUST, "application", "no line of its output matches '%s'",
 				   sc->expect.log)) {
 			cite(ret, r->sig);
@@ -94,17 +106,14 @@ static void judge_exi_4(
 const struct check check_exi_4 = {
 	.id = "EXI-4", .title = "the log is flushed", .level = MUST,
 	.applies = log_applies, .judge = judge_exi_4,
-	.why = "The last lines are the ones that people look for after an incident. stdout to a pipe "
-	       "is fully buffered in C and Python, and os.Exit, _exit and process.exit skip the flush.",
-	.proof = "Each request carries a nonce in its User-Agent. If the log named the requests before "
-		 "the signal, it must name every answered one when the process is gone; or the line of "
-		 "expect.log must be there.",
+	.why = "The last lines are the ones that people look for after an incident. stdout to a pipe is fully buffered"
+	       " in C and Python, and os.Exit, _exit and process.exit skip the flush.",
+	.proof = "Each request carries a nonce in its User-Agent. If the log named the requests before the signal, it "
+		 "must name every answered one when the process is gone; or the line of expect.log must be there.",
 	.modes = "SD-EXIT-CODE, SD-START-DEATH",
-	.fix_go = "Flush the logger (zap: Sync) as the last deferred call; os.Exit runs no deferred "
-		  "calls.",
-	.fix_node = "On Linux writes to pipes are asynchronous, and process.exit() does not wait: set "
-		    "process.exitCode and let the loop run empty, or exit in the last write's "
-		    "callback.",
+	.fix_go = "Flush the logger (zap: Sync) as the last deferred call; os.Exit runs no deferred calls.",
+	.fix_node = "On Linux writes to pipes are asynchronous, and process.exit() does not wait: set process.exitCode"
+		    " and let the loop run empty, or exit in the last write's callback.",
 	.fix_python = "logging.shutdown(), PYTHONUNBUFFERED=1; os._exit flushes nothing.",
 	.fix_c = "setvbuf(stdout, NULL, _IOLBF, 0), and exit() instead of _exit().",
 	.fix_nginx = "access_log with buffer= is flushed on QUIT, not on KILL.",

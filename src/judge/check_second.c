@@ -4,8 +4,8 @@
 
 #include "base/names.h"
 #include "judge/say.h"
-#include "judge/shows.h"
 #include "judge/second.h"
+#include "judge/shows.h"
 
 #define PROMPT (2 * NSEC_PER_SEC)
 #define WENT_ON (100 * NSEC_PER_MSEC)   /* who still answers then was not ended by the signal */
@@ -202,9 +202,8 @@ static void judge_sig_4(
 const struct check check_sig_3 = {
 	.id = "SIG-3", .title = "the second signal does as the policy says", .level = MUST,
 	.shows = shows_second, .applies = term_applies, .judge = judge_sig_3,
-	.why = "Orchestrators and people signal twice. Kubernetes' own API server exits with 1 on the "
-	       "second signal; others ignore it. Both are contracts; a drain that hangs because of it, "
-	       "or loses work though it promised not to, is none.",
+	.why = "Orchestrators and people signal twice. Kubernetes' own API server exits with 1 on the second signal; others "
+	       "ignore it. Both are contracts; a drain that hangs because of it, or loses work though it promised not to, is none.",
 	.proof = "A request is held in flight (by the gate where there is one), both signals carry the "
 		 "time of their call, and the exit is watched by pidfd: prompt means within 2 s of the "
 		 "second. Under `any` either way is right, if the process ends.",

@@ -252,6 +252,7 @@ static void block_broken(const struct pen *pen, const struct result *r)
 	pen_field(pen, "fault", r->exit_hint ? "the target or its command line" : words_fault("harness"));
 	pen_field(pen, "actual", r->broken ? r->broken : "the scenario ended without a verdict");
 	pen_field(pen, "what to do", r->exit_hint ? "start it by hand with the same command line; its output is in the evidence folder" :
+		  r->broken && strstr(r->broken, "No space left") ? "make room on that disk, or choose another one with --out" :
 		  "run it again; if it happens again, report it with the evidence folder");
 	block_evidence(pen, r, NULL);
 }

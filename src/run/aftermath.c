@@ -223,7 +223,7 @@ static void port_autopsy(struct run *r, struct port *p)
 {
 	struct port_report rep;
 
-	if (port_examine(r->world->diag, p->number, &rep, NULL) < 0)
+	if (port_examine_for(r->world->diag, p->number, r->pid, &rep, NULL) < 0)
 		return;
 	for (size_t i = 0; i < rep.n && i < 8; i++)
 		events_addf(r->ev, EV_PORT_HOLDER, (int32_t)(p - r->ports), p->number, rep.v[i].kind, "%s; %s",
@@ -365,4 +365,6 @@ void aftermath(struct run *r)
 		left_files_in(r, "/dev/shm", &r->world->shm_changed, true);
 	left_files_in(r, r->world->tmp, &r->world->tmp_changed, true);
 	target_logs(r);
+	if (!log_has_room(&r->logs[0]))
+		events_addf(r->ev, EV_LOG_FULL, -1, 0, 0, "no space left on the disk of %s", r->dir);
 }

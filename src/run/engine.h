@@ -279,6 +279,9 @@ void greeting_await(struct run *r, struct conn *c);
 void greeting_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n);
 void greetings_look(struct run *r);
 
+/* too_small.c: says so of an answer that fits into the socket buffers */
+bool too_small(struct run *r, struct conn *c, const struct diag_row *row);
+
 /* control.c */
 bool control_wanted(const struct run *r, unsigned i);
 struct client_spec *control_spec(struct run *r, const struct client_spec *of);
@@ -326,6 +329,8 @@ void ports_release(struct run *r);
 int log_open(struct run *r, struct log_file *lf, const char *name);
 void logs_watch(struct run *r);
 void target_files(struct run *r, bool close_them);
+/* Can the target's output go on? False: the disk that it goes to is full. */
+bool log_has_room(const struct log_file *lf);
 const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes);
 bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "run/engine.h"
@@ -94,6 +95,16 @@ bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_s
 		}
 	}
 	return false;
+}
+
+/* Its writes then fail with ENOSPC, and what it said is lost: no fault of its own. */
+bool log_has_room(const struct log_file *lf)
+{
+	struct statvfs fs;
+
+	if (lf->fd < 0 || fstatvfs(lf->fd, &fs) < 0 || !fs.f_blocks)
+		return true;
+	return geteuid() ? fs.f_bavail > 0 : fs.f_bfree > 0;
 }
 
 const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes)

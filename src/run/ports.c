@@ -76,7 +76,7 @@ static int taken(struct run *r, unsigned number)
 	struct port_report rep;
 	struct buf b = {0};
 
-	if (port_examine(r->world->diag, (uint16_t)number, &rep, NULL) < 0)
+	if (port_examine_for(r->world->diag, (uint16_t)number, 0, &rep, NULL) < 0)
 		return err_set(r->err, ERR_HARNESS, 0, "port %u is taken", number);
 	port_report_text(&rep, &b);
 	err_set(r->err, ERR_TARGET, 0, "the target's port is taken. %s", b.p ? b.p : "");

@@ -149,7 +149,7 @@ static bool prove_slow_reader(struct run *r, struct conn *c, const struct diag_r
 		phase_proven(r, c, row->inode, "zero window: the answer has used up its flow-control window, and is not complete");
 		return true;
 	}
-	if (!row->inode || !row->wqueue || row->timer != TIMER_PERSIST)
+	if (too_small(r, c, row) || !row->inode || !row->wqueue || row->timer != TIMER_PERSIST)
 		return false;
 	phase_proven(r, c, row->inode, "zero window: the server's send queue is full and its persist timer runs");
 	return true;

@@ -244,8 +244,10 @@ static int not_ready(struct run *r, const char *awaited)
 				       "target's; `drainspec port %d` says whose", (int)r->ev->v[i].a,
 				       (int)r->ev->v[i].a);
 	how_it_ended(r, awaited, &what);
-	err_set(r->err, ERR_TARGET, 0, "the target %s%s%s", what.p ? what.p : "ended", *tail ? "; its last lines:\n" :
-		", and it said nothing", tail);
+	const char *full = log_has_room(&r->logs[0]) ? "" : ". The disk that its output goes to (--out) is full, so it may have said more";
+
+	err_set(r->err, ERR_TARGET, 0, "the target %s%s%s%s", what.p ? what.p : "ended", full, *tail ? "; its last lines:\n" :
+		*full ? "" : ", and it said nothing", tail);
 	buf_free(&what);
 	return -1;
 }

@@ -31,7 +31,7 @@ static void say_why(struct run *r, const struct err *why)
 	struct port_report rep;
 
 	for (unsigned i = 0; i < r->n_ports; i++) {
-		if (port_examine(r->world->diag, r->ports[i].number, &rep, NULL) < 0)
+		if (port_examine_for(r->world->diag, r->ports[i].number, r->pid, &rep, NULL) < 0)
 			continue;
 		for (size_t k = 0; k < rep.n && k < 8; k++)
 			events_addf(r->ev, EV_PORT_HOLDER, (int32_t)i, r->ports[i].number, rep.v[k].kind, "%s; %s",

@@ -115,11 +115,6 @@ int port_examine_for(struct diag *diag, uint16_t port, pid_t asker, struct port_
 	return 0;
 }
 
-int port_examine(struct diag *diag, uint16_t port, struct port_report *ret, struct err *reterr)
-{
-	return port_examine_for(diag, port, getpid(), ret, reterr);
-}
-
 void port_report_free(struct port_report *r)
 {
 	free(r->v);

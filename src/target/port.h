@@ -41,9 +41,8 @@ struct port_report {
 
 /* Look at port in this network namespace (diag must be of the same one); all processes in /proc are searched. 0 or -1.
  * The probe really binds and listens, since nothing less shows EADDRINUSE, four times for some 10 us. A client that
- * connects in such a moment is not answered at all (its SYN is dropped) and tries again by itself one second later. */
-int port_examine(struct diag *diag, uint16_t port, struct port_report *ret, struct err *reterr);
-/* The same on behalf of another process, whose own sockets are then HOLDER_SELF; asker 0: nobody's are. */
+ * connects in such a moment is not answered at all (its SYN is dropped) and tries again by itself one second later.
+ * asker: who wants the port; its own sockets are HOLDER_SELF. 0: nobody's are. */
 int port_examine_for(struct diag *diag, uint16_t port, pid_t asker, struct port_report *ret, struct err *reterr);
 void port_report_free(struct port_report *r);
 /* As a person reads it (drainspec port N), and as JSON. */
