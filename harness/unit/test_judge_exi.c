@@ -215,7 +215,7 @@ START_TEST(exi_4_not_logged)
 }
 END_TEST
 
-START_TEST(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing)
+START_TEST(exi_4_lost)
 {
 	logs("GET /", false);
 	fails("EXI-4");
@@ -495,7 +495,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(peer_2), T(peer_2_never_closes), T(exi_1), T(exi_1_143), T(exi_1_raised_again);
 	T(exi_1_130_is_not_143), T(exi_1_oom), T(exi_1_set), T(exi_2_teardown_is_allowed), T(exi_2_border);
-	T(exi_2_late), T(exi_3), T(exi_3_words), T(exi_4), T(exi_4_lost), T(exi_4_not_logged), T(exi_4_line), T(res_1);
+	T(exi_2_late), T(exi_3), T(exi_3_words), T(exi_4), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_not_logged), T(exi_4_line), T(res_1);
 	T(res_1_worker_holds), T(res_5), T(res_5_just_leaving), T(res_2), T(res_2_reaped), T(res_3);
 	T(res_3_pool), T(res_3_recovers), T(res_3_holds), T(res_4), T(res_4_file), T(har_3_unproven);
 	T(har_3_race_lost), T(har_3_no_signal), T(gate_never_released), T(table);
