@@ -213,6 +213,7 @@ struct run {
 	nsec_t t_on[ON_EXIT + 1];       /* when each trigger event came, 0: not yet */
 	nsec_t t_signal, t_prev_signal, t_grace;
 	unsigned n_signals;
+	int last_signo;
 	bool second_contract;
 	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
 	uint16_t census_no;
