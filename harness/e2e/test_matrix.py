@@ -13,7 +13,7 @@ MATRIX = ROOT / "harness" / "matrix.tsv"
 FAULTS = ROOT / "fixtures" / "faults.def"
 SCENARIOS = Path(__file__).with_name("scenarios")
 PROGRAMS = {"http1": "http1_server", "raw": "raw_server", "prefork": "prefork_server", "resp": "resp_server",
-            "hello": "hello_server", "http1_tls": "http1_tls_server"}
+            "hello": "hello_server", "h2": "h2_server"}
 GRACE = ["--grace", "800ms"]
 DRAIN = ["--drain-timeout", "300ms"]
 """Of the fixtures: how long a peer that does not read is waited for. Well below the grace, also on a busy machine."""
@@ -52,7 +52,8 @@ def parse(text):
         columns = line.split("\t")
         assert len(columns) == 6, f"matrix.tsv:{number}: {len(columns)} columns instead of 6"
         server, fault, options, scenarios, must, should = columns
-        words = [] if options == "-" else [w.replace("\\n", "\n") for w in shlex.split(options)]
+        words = [] if options == "-" else [w.replace("\\n", "\n").replace("ROOT/", f"{ROOT}/")
+                                           for w in shlex.split(options)]
         at = words.index("--") if "--" in words else len(words)
         (must, unsure), (should, none) = parse_checks(must), parse_checks(should)
         assert not none, f"matrix.tsv:{number}: UNSURE belongs into the fifth column"
@@ -107,7 +108,7 @@ def said_of(report, checks):
 
 # The matrix is complete.
 
-WAITING = {"h2"}
+WAITING = set()
 """Servers of a protocol that drainspec does not speak yet."""
 
 

@@ -73,7 +73,7 @@ bool conn_partial(const struct facts *f, const struct conn_fact *c)
 
 enum accepted conn_accepted(const struct facts *f, const struct conn_fact *c)
 {
-	if (c->answers || c->first_byte || c->tls || c->cont100 || c->gate || c->greeting || c->peer_inode ||
+	if (c->answers || c->first_byte || c->cont100 || c->gate || c->greeting || c->peer_inode ||
 		(c->proven && fact_b(f, c->proven) > 0))
 		return ACCEPT_YES;
 	if (c->proven && (c->phase == PHASE_BACKLOG || c->phase == PHASE_CONNECTED))
@@ -203,14 +203,14 @@ static bool whole_was_sent(const struct facts *f, const struct conn_fact *c)
 {
 	int64_t sent = wire_sent(f, c), acked = c->w_rst ? fact_b(f, c->w_rst) : -1;
 
-	if (f->wire != WIRE_OK || sent <= 0 || !c->w_rst)
+	/* a stream shares its connection's bytes: how many were its own no packet says */
+	if (f->wire != WIRE_OK || sent <= 0 || !c->w_rst || c->stream)
 		return false;
 	if (c->w_fin && fact_t(f, c->w_fin) <= fact_t(f, c->w_rst))
 		return true;
 	uint32_t head = head_of_cut(f, c);
 
-	/* under TLS the bytes of the wire are records, and what of the answer is in them is not known */
-	if (!head || fact_b(f, head) < 0 || acked < 0 || c->tls)
+	if (!head || fact_b(f, head) < 0 || acked < 0)
 		return false;
 	/* what the client acknowledged is head and body so far: the rest of the body must have been
 	 * sent too */

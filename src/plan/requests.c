@@ -41,6 +41,13 @@ static const struct known *known_protocol(const char *protocol)
 	return protocol ? NULL : known;         /* not known yet: HTTP is what most speak */
 }
 
+static bool is_http2(const char *protocol)
+{
+	if (!strncmp(protocol, "tls+", 4))
+		protocol += 4;
+	return !strcmp(protocol, "http2") || !strcmp(protocol, "grpc");
+}
+
 /* A request of the settings, or what stands for it. NULL: there is none. */
 static const char *request_of(struct builder *b, enum need need)
 {
@@ -62,9 +69,9 @@ static const char *request_of(struct builder *b, enum need need)
 		return b->plan->quick;
 	case NEED_KEEPALIVE:
 	case NEED_HTTP:
+	case NEED_HTTP2:
 	case NEED_PORT:
 	case NEED_GATE:
-	case NEED_TLS:
 		break;
 	}
 	return NULL;
@@ -98,9 +105,8 @@ static void skip_for(struct builder *b, enum need need)
 		plan_skip(b, "not an HTTP server%s%s%s", b->plan->protocol ? " (" : "",
 			  b->plan->protocol ? b->plan->protocol : "", b->plan->protocol ? ")" : "");
 		break;
-	case NEED_TLS:
-		plan_skip(b, "not inside TLS%s%s%s", b->plan->protocol ? " (" : "", b->plan->protocol ? b->plan->protocol : "",
-			  b->plan->protocol ? ")" : "");
+	case NEED_HTTP2:
+		plan_skip(b, "HTTP/2 alone has it, this is %s", b->plan->protocol ? b->plan->protocol : "not said");
 		break;
 	case NEED_PORT:
 		plan_skip(b, "the target listens nowhere (port: none)");
@@ -199,7 +205,7 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 /* Needs that no client's request shows. */
 static void other_needs(struct builder *b)
 {
-	static const enum need order[] = {NEED_PORT, NEED_HTTP, NEED_TLS, NEED_KEEPALIVE, NEED_GATE, NEED_SLOW, NEED_STREAM,
+	static const enum need order[] = {NEED_PORT, NEED_HTTP, NEED_HTTP2, NEED_KEEPALIVE, NEED_GATE, NEED_SLOW, NEED_STREAM,
 					  NEED_BIG, NEED_UPLOAD, NEED_REQUEST};
 	bool gate = b->st->slow && (!strcmp(b->st->slow, "gate") || (is_call(b->st->slow) && plan_gated(b->st->slow)));
 
@@ -212,8 +218,8 @@ static void other_needs(struct builder *b)
 			missing = b->sc->target.no_port;
 		else if (order[i] == NEED_HTTP)
 			missing = b->http_known && !b->http;
-		else if (order[i] == NEED_TLS)
-			missing = !b->plan->protocol || strncmp(b->plan->protocol, "tls+", 4);
+		else if (order[i] == NEED_HTTP2)
+			missing = b->http_known && !is_http2(b->plan->protocol);
 		else if (order[i] == NEED_KEEPALIVE)
 			missing = b->probe->done && !b->probe->keepalive && !b->own_target;
 		else if (order[i] == NEED_GATE)

@@ -42,6 +42,7 @@ void grpc_data(struct h2_stream *st, const uint8_t *p, size_t n)
 			for (size_t i = 0; i < k && an->n_first < sizeof an->first; i++)
 				an->first[an->n_first++] = p[i];
 			st->msg_left -= (uint32_t)k;
+			an->whole = !st->msg_left;
 			p += k;
 			n -= k;
 			continue;
@@ -54,6 +55,8 @@ void grpc_data(struct h2_stream *st, const uint8_t *p, size_t n)
 			st->msg_left = st->length;
 			st->prefix_n = 0;
 			an->messages++;
+			an->n_first = 0;
+			an->whole = !st->msg_left;
 		}
 	}
 }

@@ -28,6 +28,7 @@ void h2_leave(struct mux_session *s)
 		return;
 	nghttp2_session_del(s->ng);
 	buf_free(&s->held);
+	buf_free(&s->pongs);
 	free(s);
 }
 
@@ -123,6 +124,10 @@ static void h2_output(struct mux_session *s, struct buf *out)
 		buf_free(&s->held);
 		if (s->held_of)
 			s->host->sent(s->arg, &s->held_of->m, s->held_of->head_n);
+	}
+	if (!s->holding && s->pongs.n) {
+		buf_add(out, s->pongs.p, s->pongs.n);
+		buf_free(&s->pongs);
 	}
 	while (!s->doomed && (n = nghttp2_session_mem_send(s->ng, &p)) > 0)
 		put(s, p, (size_t)n, out);
@@ -290,7 +295,6 @@ static bool grpc_recognise(const uint8_t *p, size_t n)
 
 const struct proto proto_grpc = {
 	.name = "grpc",
-	.alpn = "h2",
 	.help = "gRPC over HTTP/2; request: grpc package.Service/Method MESSAGE..., each as JSON (with --proto FILE.desc) or 0xBYTES",
 	.state_size = sizeof(struct h2_stream),
 	.recognise = grpc_recognise,
@@ -299,7 +303,6 @@ const struct proto proto_grpc = {
 
 const struct proto proto_http2 = {
 	.name = "http2",
-	.alpn = "h2",
 	.help = "HTTP/2 with prior knowledge (h2c); request: METHOD TARGET",
 	.state_size = sizeof(struct h2_stream),
 	.has_heads = true,

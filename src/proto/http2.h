@@ -5,6 +5,7 @@
 #include "proto/mux.h"
 
 #define H2_FRAME_HEADER 9
+#define H2_OWN_MAX 72
 
 struct h2_stream {
 	struct mux_stream m;
@@ -34,6 +35,9 @@ struct mux_session {
 	uint8_t head[H2_FRAME_HEADER];
 	unsigned head_n;
 	uint32_t frame_left;
+	uint8_t own[H2_OWN_MAX];        /* of a PING or GOAWAY, which nghttp2 is not shown */
+	unsigned own_n;
+	struct buf pongs;       /* answers to PINGs, to be put out */
 	/* half of a head: what follows it waits here */
 	struct buf held;
 	int32_t cut;            /* stream whose HEADERS is to be cut, 0: none */

@@ -126,27 +126,46 @@ static void h2_head_done(struct mux_session *s, struct h2_stream *st, bool end)
 		an->length = -1;
 }
 
-static void session_frame(struct mux_session *s, const nghttp2_frame *f)
+static uint32_t number32(const uint8_t *p)
 {
-	if (f->hd.type == NGHTTP2_SETTINGS && !(f->hd.flags & NGHTTP2_FLAG_ACK) && !s->heard) {
-		s->heard = true;
-		s->host->settings(s->arg, nghttp2_session_get_remote_settings(s->ng,
-					  NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
-	} else if (f->hd.type == NGHTTP2_PING && f->hd.flags & NGHTTP2_FLAG_ACK) {
-		uint64_t number;
+	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
 
-		memcpy(&number, f->ping.opaque_data, sizeof number);
+static void on_goaway(struct mux_session *s)
+{
+	char text[H2_OWN_MAX - 7];
+	size_t n = s->own_n - 8;
+
+	for (size_t i = 0; i < n; i++)
+		text[i] = s->own[8 + i] >= ' ' && s->own[8 + i] < 127 ? (char)s->own[8 + i] : '.';
+	text[n] = '\0';
+	s->last = (int32_t)(number32(s->own) & 0x7fffffff);
+	s->host->goaway(s->arg, s->last, number32(s->own + 4), text);
+}
+
+/* PING and GOAWAY are taken here and never shown to nghttp2, for which a session without streams is over when a GOAWAY has
+ * come: it would answer no PING any more, and the server waits for that answer before it says which stream was the last. */
+static bool is_own(const struct mux_session *s)
+{
+	return s->head[3] == NGHTTP2_PING || s->head[3] == NGHTTP2_GOAWAY;
+}
+
+static void own_frame(struct mux_session *s)
+{
+	static const uint8_t pong[H2_FRAME_HEADER] = {0, 0, 8, NGHTTP2_PING, NGHTTP2_FLAG_ACK};
+	uint64_t number;
+
+	if (s->own_n < 8 || (s->head[3] == NGHTTP2_PING && s->head[2] != 8)) {
+		s->broken = true;
+		s->host->broken(s->arg, "a PING or GOAWAY of a wrong length (RFC 9113 6.7, 6.8)");
+	} else if (s->head[3] == NGHTTP2_GOAWAY) {
+		on_goaway(s);
+	} else if (s->head[4] & NGHTTP2_FLAG_ACK) {
+		memcpy(&number, s->own, sizeof number);
 		s->host->pong(s->arg, number);
-	} else if (f->hd.type == NGHTTP2_GOAWAY) {
-		char text[64];
-		size_t n = f->goaway.opaque_data_len < sizeof text ? f->goaway.opaque_data_len : sizeof text - 1;
-
-		for (size_t i = 0; i < n; i++)
-			text[i] = f->goaway.opaque_data[i] >= ' ' && f->goaway.opaque_data[i] < 127 ?
-				(char)f->goaway.opaque_data[i] : '.';
-		text[n] = '\0';
-		s->last = f->goaway.last_stream_id;
-		s->host->goaway(s->arg, f->goaway.last_stream_id, f->goaway.error_code, text);
+	} else {
+		buf_add(&s->pongs, pong, sizeof pong);
+		buf_add(&s->pongs, s->own, 8);
 	}
 }
 
@@ -159,10 +178,13 @@ int h2_on_frame(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	(void)ng;
 	if (s->doomed)
 		return 0;
-	if (!st) {
-		session_frame(s, f);
-		return 0;
+	if (f->hd.type == NGHTTP2_SETTINGS && !(f->hd.flags & NGHTTP2_FLAG_ACK) && !s->heard) {
+		s->heard = true;
+		s->host->settings(s->arg, nghttp2_session_get_remote_settings(s->ng,
+					  NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
 	}
+	if (!st)
+		return 0;
 	if (f->hd.type == NGHTTP2_HEADERS)
 		h2_head_done(s, st, end);
 	else if (f->hd.type == NGHTTP2_RST_STREAM && !st->ended)
@@ -202,7 +224,7 @@ int h2_on_data(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *p,
 		grpc_data(st, p, n);
 	if (s->slow && st->reading)
 		nghttp2_session_consume(ng, id, n);
-	if (an->state == ANSWER_BAD)
+	if (an->state == ANSWER_BAD && !s->doomed)
 		s->host->progress(s->arg, &st->m);
 	return 0;
 }
@@ -223,8 +245,7 @@ int h2_on_invalid(nghttp2_session *ng, const nghttp2_frame *f, int code, void *a
 /* The header of a frame is here. */
 static void frame_begins(struct mux_session *s)
 {
-	uint32_t id = ((uint32_t)s->head[5] << 24 | (uint32_t)s->head[6] << 16 | (uint32_t)s->head[7] << 8 | s->head[8]) &
-		0x7fffffff;
+	uint32_t id = number32(s->head + 5) & 0x7fffffff;
 	uint8_t type = s->head[3];
 
 	s->frame_left = (uint32_t)s->head[0] << 16 | (uint32_t)s->head[1] << 8 | s->head[2];
@@ -259,7 +280,16 @@ void h2_feed(struct mux_session *s, const uint8_t *p, size_t n)
 		if (s->frame_left) {
 			k = n < s->frame_left ? n : s->frame_left;
 			s->frame_left -= (uint32_t)k;
-			take(s, p, k);
+			if (is_own(s)) {
+				size_t room = sizeof s->own - s->own_n, some = k < room ? k : room;
+
+				memcpy(s->own + s->own_n, p, some);
+				s->own_n += (unsigned)some;
+				if (!s->frame_left)
+					own_frame(s);
+			} else {
+				take(s, p, k);
+			}
 		} else {
 			k = n < H2_FRAME_HEADER - s->head_n ? n : H2_FRAME_HEADER - s->head_n;
 			memcpy(s->head + s->head_n, p, k);
@@ -267,8 +297,11 @@ void h2_feed(struct mux_session *s, const uint8_t *p, size_t n)
 			if (s->head_n == H2_FRAME_HEADER) {
 				s->head_n = 0;
 				frame_begins(s);
-				if (!s->broken && !s->doomed)
+				s->own_n = 0;
+				if (!s->broken && !s->doomed && !is_own(s))
 					take(s, s->head, H2_FRAME_HEADER);
+				else if (!s->broken && !s->doomed && !s->frame_left)
+					own_frame(s);
 			}
 		}
 		p += k;

@@ -45,8 +45,9 @@ struct answer {
 	enum answer_state state;
 	int status;             /* 0 for protocols that have none, and until the status code was read */
 	uint32_t messages;      /* grpc: that began */
-	uint8_t first[8];       /* grpc: the first bytes of them */
+	uint8_t first[8];       /* grpc: the first bytes of the last of them */
 	unsigned n_first;
+	bool whole;             /* grpc: it has come whole */
 	int grpc;               /* grpc: the call's own status + 1, 0: none; status is then the class of HTTP it belongs to */
 	bool close;             /* the server says that it will close (Connection: close, or HTTP/1.0) */
 	bool continued;         /* 100 Continue was seen */
@@ -73,7 +74,6 @@ struct proto {
 	bool may_greet;         /* the server may speak first, and that is no answer */
 	bool no_goodbye;        /* an answer has no way to say that the server will close */
 	const char *probe;      /* harmless request that recognise() knows the answer to; NULL: no probe of its own */
-	const char *alpn;       /* its name inside TLS (RFC 7301), NULL: it has none */
 
 	/* Several requests that one line stands for (the commands of a pipeline), each to be rendered and answered by itself;
 	 * NULL: a line is one request. In arena; 0, or -1. */
@@ -99,7 +99,5 @@ struct proto {
 
 /* Rows of protocols.def. NULL if there is none of that name. */
 const struct proto *proto_by_name(const char *name);
-/* NAME, or tls+NAME. */
-const struct proto *proto_find(const char *name, bool *ret_tls);
 extern const struct proto *const protos[];
 extern const size_t n_protos;

@@ -1,4 +1,5 @@
-/* One Check of grpc.health.v1.Health by the harness itself (readiness), on a connection of its own. */
+/* The standard health service of gRPC, asked by the harness itself (readiness) on a connection of its own: one Check, or a Watch
+ * that tells of each change. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +24,8 @@ struct checking {
 	uint8_t msg[5 + 2 + 128];
 	char host[32];
 	int status;             /* 0: none yet */
-	bool connected;
+	bool connected, watches;
+	uint32_t told;          /* messages of a Watch that were handed on */
 	_Alignas(8) uint8_t st[128];
 };
 
@@ -38,6 +40,8 @@ static void check_done(struct checking *a, int status)
 	close(a->w.fd);
 	a->w.fd = -1;
 	a->proto->mux->close(a->s);
+	if (a->watches)
+		return;
 	r->ask_outstanding--;
 	a->fn(r, a->arg, status, "");
 }
@@ -47,16 +51,25 @@ static void check_late(struct timer *t)
 	check_done(t->arg, -ETIMEDOUT);
 }
 
-/* SERVING is 1 in field 1 of the one message; another status, or none, is not. */
+/* SERVING is 1 in field 1 of the message; another status, or none, is not. */
+static int said(const struct checking *a)
+{
+	return a->an.n_first >= 2 && a->an.first[0] == 8 && a->an.first[1] == SERVING ? 200 : 503;
+}
+
 static void on_progress(void *arg, struct mux_stream *st)
 {
 	struct checking *a = arg;
 
 	(void)st;
+	if (a->watches && a->an.messages > a->told && a->an.whole) {
+		a->told = a->an.messages;
+		a->fn(a->run, a->arg, said(a), "");
+	}
 	if (a->an.state == ANSWER_BAD)
 		a->status = -EPROTO;
 	else if (a->an.state == ANSWER_DONE && a->an.grpc == 1)
-		a->status = a->an.n_first >= 2 && a->an.first[0] == 8 && a->an.first[1] == SERVING ? 200 : 503;
+		a->status = said(a);
 	else if (a->an.state == ANSWER_DONE)
 		a->status = a->an.status == 200 ? 503 : a->an.status;
 }
@@ -164,36 +177,73 @@ static void write_request(struct checking *a, const char *service)
 		a->msg[6] = (uint8_t)n;
 		memcpy(a->msg + 7, service, n);
 	}
-	a->rq = (struct request){.line = "grpc grpc.health.v1.Health/Check", .host = a->host, .msg = a->msg,
+	a->rq = (struct request){.line = a->watches ? "grpc grpc.health.v1.Health/Watch" : "grpc grpc.health.v1.Health/Check", .host = a->host, .msg = a->msg,
 		.n_msg = n ? n + 7 : 5};
 }
 
-int ask_health(struct run *r, unsigned port, const char *service, nsec_t within, ask_fn fn, void *arg)
+static int health(struct run *r, unsigned port, const char *service, struct checking *a)
 {
 	const struct port *p = &r->ports[port];
-	struct checking *a = arena_new_of(r->arena, struct checking);
 	socklen_t len = p->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 	struct mux_stream *st = (struct mux_stream *)a->st;
 
-	*a = (struct checking){.run = r, .fn = fn, .arg = arg, .proto = proto_by_name("grpc"),
-		.w = {.fn = check_ready, .arg = a, .fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)},
-		.late = {.fn = check_late, .arg = a, .at = NSEC_NEVER}};
+	a->run = r;
+	a->proto = proto_by_name("grpc");
+	a->w = (struct watch){.fn = check_ready, .arg = a,
+		.fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+	a->late = (struct timer){.fn = check_late, .arg = a, .at = NSEC_NEVER};
 	if (a->w.fd < 0)
 		return -errno;
 	snprintf(a->host, sizeof a->host, "127.0.0.1:%u", p->number);
 	write_request(a, service);
 	a->s = a->proto->mux->open(&host, a, false);
 	st->an = &a->an;
+	if (connect(a->w.fd, (const struct sockaddr *)&p->addr, len) < 0 && errno != EINPROGRESS)
+		a->status = -errno;
+	else if (a->proto->mux->submit(a->s, st, &a->rq, "0000000000000000", MUX_WHOLE, r->err) < 0)
+		a->status = -EPROTO;
+	else
+		loop_add(r->loop, &a->w, EPOLLOUT);
+	return 0;
+}
+
+int ask_health(struct run *r, unsigned port, const char *service, nsec_t within, ask_fn fn, void *arg)
+{
+	struct checking *a = arena_new_of(r->arena, struct checking);
+	int rc;
+
+	*a = (struct checking){.fn = fn, .arg = arg};
+	rc = health(r, port, service, a);
+	if (rc < 0)
+		return rc;
 	r->ask_outstanding++;
 	timer_set(r->loop, &a->late, clock_now() + within);
-	if (connect(a->w.fd, (const struct sockaddr *)&p->addr, len) < 0 && errno != EINPROGRESS) {
-		check_done(a, -errno);
-		return 0;
-	}
-	if (a->proto->mux->submit(a->s, st, &a->rq, "0000000000000000", MUX_WHOLE, r->err) < 0) {
-		check_done(a, -EPROTO);
-		return 0;
-	}
-	loop_add(r->loop, &a->w, EPOLLOUT);
+	if (a->status)
+		check_done(a, a->status);
 	return 0;
+}
+
+int watch_health(struct run *r, unsigned port, const char *service, ask_fn fn, void *arg)
+{
+	struct checking *a = arena_new_of(r->arena, struct checking);
+	int rc;
+
+	*a = (struct checking){.fn = fn, .arg = arg, .watches = true};
+	rc = health(r, port, service, a);
+	if (!rc && a->status)
+		check_done(a, a->status);
+	r->health_watch = rc || a->status ? NULL : a;
+	return rc;
+}
+
+bool health_told(const struct run *r)
+{
+	return !r->health_watch || r->health_watch->told || r->health_watch->w.fd < 0;
+}
+
+void health_end(struct run *r)
+{
+	if (r->health_watch)
+		check_done(r->health_watch, -ECANCELED);
+	r->health_watch = NULL;
 }

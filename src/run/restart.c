@@ -10,7 +10,7 @@ static bool asked(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return conn_heard(c) || c->bad || c->state == CONN_OVER || !r->alive;
+	return conn_heard(c) || c->state == CONN_OVER || !r->alive;
 }
 
 static void forget_old_target(struct run *r)

@@ -159,6 +159,7 @@ void round_reset(struct run *r, const char *label)
 void round_end(struct run *r)
 {
 	r->watching = false;
+	health_end(r);
 	for (unsigned i = 0; i < r->n_clients; i++)
 		if (r->clients[i].paused) {
 			timer_clear(r->loop, &r->clients[i].pause);
@@ -232,6 +233,7 @@ int round_run(struct run *r, const char *label)
 	root_settle(r);
 	if (restart_hands_over(&r->sc->restart))
 		return handovers(r);
+	readiness_watch(r);
 	if (leak_batches(r) < 0 || controls(r) < 0 || clients_arm(r) < 0)
 		return -1;
 	target_census(r, "armed", true);

@@ -33,6 +33,21 @@ static void readiness_answer(struct run *r, void *arg, int status, const char *b
 	events_add(r->ev, EV_READINESS, -1, status, 0, NULL);
 }
 
+static bool told(struct run *r)
+{
+	return health_told(r) || !r->alive;
+}
+
+void readiness_watch(struct run *r)
+{
+	const char *how = r->sc->expect.readiness;
+
+	if (!how || strncmp(how, "watch", 5) || !r->n_ports)
+		return;
+	watch_health(r, 0, how[5] == ':' ? how + 6 : NULL, readiness_answer, NULL);
+	pump(r, told, clock_now() + r->sc->arm_within);
+}
+
 /* The first look falls behind the signal at once, later ones get rarer: a listener that stays open for seconds
  * need not be timed to 100 us. */
 static nsec_t watch_period(nsec_t since)
@@ -125,7 +140,7 @@ void watch_listeners(struct run *r)
 	now = clock_now();
 	if (all_closed && r->n_ports)
 		actions_event(r, ON_LISTENER_CLOSED, now);
-	if (r->sc->expect.readiness && r->n_ports && !r->ports[0].closed && !r->ask_outstanding && now >= r->t_probe) {
+	if (r->sc->expect.readiness && strncmp(r->sc->expect.readiness, "watch", 5) && r->n_ports && !r->ports[0].closed && !r->ask_outstanding && now >= r->t_probe) {
 		r->t_probe = now + NSEC_PER_MSEC;
 		if (!strncmp(r->sc->expect.readiness, "grpc", 4))
 			ask_health(r, 0, r->sc->expect.readiness[4] == ':' ? r->sc->expect.readiness + 5 : NULL, NSEC_PER_SEC,
