@@ -194,6 +194,45 @@ START_TEST(lsn_6_lies)
 }
 END_TEST
 
+/* Killed on purpose: nothing else is judged, and that it does not come up again is a SHOULD. */
+START_TEST(lsn_4_crash)
+{
+	g.sc.restart.how = RESTART_CRASH;
+	starts();
+	signalled_with(SIGKILL, CGT);
+	add(MS(6), EV_KILLED, 0, PID, SIGKILL, "root");
+	add(MS(10), EV_LAUNCH, 1, 101, 1, "restart");
+	add(MS(11), EV_PORT_HOLDER, 0, PORT, 1, "srv (pid 102, fd 4) listens");
+	add(MS(12), EV_RESTART, -1, 0, 0, "the target exited with status 1 before it was ready");
+	add(MS(13), EV_CAPTURE_END, -1, g.frame, 0, "sentinel frame 99");
+	add(MS(14), EV_END, -1, 0, 0, NULL);
+	judge();
+	fails("LSN-4");
+	ck_assert_int_eq(verdict("LSN-4")->level, SHOULD);
+	says("LSN-4", "srv (pid 102, fd 4) listens");
+	ck_assert_ptr_null(verdict("SIG-1"));
+}
+END_TEST
+
+START_TEST(lsn_4_overlap)
+{
+	g.sc.restart.how = RESTART_OVERLAP;
+	starts();
+	signalled();
+	add(MS(6), EV_HANDOVER, 1, PID, 0, "the same command is started while the old process drains");
+	add(MS(8), EV_RESTART, -1, 1, 200, "it came up while the old one drained, and answers");
+	exits(MS(20), 0);
+	add(MS(21), EV_RESTART, -1, 0, 0, "the new process ended with the old one");
+	add(MS(22), EV_LEFT_FILE, 2, 0, 0, "server.pid");
+	g.sc.expect.removes = (char *[]){ "server.pid", NULL };
+	add(MS(23), EV_CAPTURE_END, -1, g.frame, 0, "sentinel frame 99");
+	add(MS(24), EV_END, -1, 0, 0, NULL);
+	judge();
+	fails("LSN-4 LSN-5");
+	says("LSN-5", "server.pid is gone: the old process removed");
+}
+END_TEST
+
 #define T(name) tcase_add_test(tc, name)
 int main(void)
 {
@@ -205,5 +244,6 @@ int main(void)
 	T(lsn_1_late), T(lsn_1_border), T(lsn_1_never_began), T(lsn_2_leak);
 	T(lsn_2_hangs), T(lsn_2_before_the_close), T(lsn_2_accepts_after), T(lsn_3_time_wait), T(lsn_3_holder);
 	T(lsn_4), T(lsn_5), T(lsn_6), T(lsn_6_lies);
+	T(lsn_4_crash), T(lsn_4_overlap);
 	return rig_main(s);
 }

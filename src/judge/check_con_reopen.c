@@ -93,6 +93,7 @@ static void judge_con_9(
 
 const struct check check_con_9 = {
 	.id = "CON-9", .title = "refused stays refused", .level = MUST,
+	.alone = true,
 	.applies = sequence_applies, .judge = judge_con_9,
 	.why = "A balancer takes the first refusal as the end of this instance. A listener that comes "
 	       "back while it drains collects connections that nobody will serve.",

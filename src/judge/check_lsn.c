@@ -222,6 +222,7 @@ const struct check check_lsn_1 = {
 
 const struct check check_lsn_2 = {
 	.id = "LSN-2", .title = "then connects are refused", .level = MUST,
+	.alone = true,
 	.applies = refusal_applies, .judge = judge_lsn_2,
 	.why = "ECONNREFUSED within a round trip is what lets clients and balancers go elsewhere. A "
 	       "connect that hangs or is accepted by nobody costs each of them a timeout.",

@@ -109,17 +109,27 @@ static bool restart_applies(const struct scenario *sc, const struct facts *f)
 	return false;
 }
 
+/* What a killed process leaves only the next start can clear away, and some good servers do not: workers of a killed nginx keep
+ * its port. */
+static enum level restart_level(const struct scenario *sc)
+{
+	return sc->restart.how == RESTART_CRASH ? SHOULD : MUST;
+}
+
 static void judge_lsn_4(
 	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
-	(void)sc, (void)arena;
+	(void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = "the same command comes up again on the same port and answers";
+	ret->expected = sc->restart.how == RESTART_OVERLAP ?
+		"the same command comes up on the same port while the old process drains, and serves on after its end" :
+		"the same command comes up again on the same port and answers";
+	ret->level = restart_level(sc);
 	for_each_event(f, EV_RESTART, n) {
 		const struct round_fact *r = round_at(f, n);
-		const char *held = r ? port_held_by(f, (uint16_t)(r - f->rounds)) : NULL;
+		const char *held = r && sc->restart.how == RESTART_AFTER_EXIT ? port_held_by(f, (uint16_t)(r - f->rounds)) : NULL;
 		bool time_wait;
 
 		if (!r || !round_judged(f, r))
@@ -128,8 +138,9 @@ static void judge_lsn_4(
 			t.good++;
 		} else if (held) {
 			sum_see(&t, held);
-		} else if (sum_bad(&t, MUST, "application", "%s; %s", fact_text(f, n),
+		} else if (sum_bad(&t, restart_level(sc), "application", "%s; %s", fact_text(f, n),
 				   holder_text(f, r, NULL, &time_wait))) {
+			cite(ret, f->first[EV_HANDOVER]);
 			cite(ret, r->exit);
 			cite(ret, r->relaunch);
 			cite(ret, n);
@@ -147,40 +158,68 @@ static bool removes_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && sc->expect.removes && sc->expect.removes[0] && any_round(f);
 }
 
+/* Killed on purpose it removes nothing: then the next start must cope with what is there. */
+static void files_of_the_killed(struct sum *t, const struct round_fact *r)
+{
+	uint32_t again = event_in(t->f, r, EV_RESTART);
+
+	if (again && fact_a(t->f, again))
+		t->good++;
+	else if (again)
+		sum_see(t, "LSN-4");
+}
+
+static void files_of(struct sum *t, const struct round_fact *r)
+{
+	const struct facts *f = t->f;
+	bool any = false;
+
+	for_each_event(f, EV_LEFT_FILE, n) {
+		int32_t how = fact_event(f, n)->conn;
+		const char *what = how == 1 ? "is still there after the exit" :
+				   "is gone: the old process removed what is the new one's";
+
+		if (fact_event(f, n)->round != r->id || (how != 1 && how != 2))
+			continue;
+		any = true;
+		if (charged_to_default(f, r)) {
+			sum_see(t, "SIG-1");
+		} else if (sum_bad(t, MUST, "application", "%s %s", fact_text(f, n), what)) {
+			cite(t->ret, f->first[EV_HANDOVER]);
+			cite(t->ret, r->exit);
+			cite(t->ret, n);
+		}
+	}
+	t->good += !any;
+}
+
 static void judge_lsn_5(
 	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
+	enum restart_how how = sc->restart.how;
 	struct sum t;
 
-	(void)sc, (void)arena;
+	(void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = "the unix sockets and pidfiles listed in expect.removes are gone after the exit";
+	ret->expected = how == RESTART_OVERLAP ?
+		"the unix sockets and pidfiles listed in expect.removes stay: they are the new process's" :
+		how == RESTART_CRASH ? "what SIGKILL leaves behind does not keep the same command from coming up" :
+		"the unix sockets and pidfiles listed in expect.removes are gone after the exit";
 	for_each_round(f, r) {
-		bool any = false;
-
-		if (!r->exit || r->kill) {
-			sum_killed(&t, r);
-			continue;
-		}
-		for_each_event(f, EV_LEFT_FILE, n) {
-			if (fact_event(f, n)->round != r->id || fact_event(f, n)->conn != 1)
-				continue;
-			any = true;
-			if (charged_to_default(f, r))
-				sum_see(&t, "SIG-1");
-			else if (sum_bad(&t, MUST, "application", "%s is still there after the exit",
-					 fact_text(f, n))) {
-				cite(ret, r->exit);
-				cite(ret, n);
-			}
-		}
-		t.good += !any;
+		if (!r->exit || r->kill)
+			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+		else if (how == RESTART_CRASH)
+			files_of_the_killed(&t, r);
+		else
+			files_of(&t, r);
 	}
-	sum_end(&t, "rounds removed their files");
+	sum_end(&t, how == RESTART_OVERLAP || how == RESTART_CRASH ? "rounds left the files to whom they belong" :
+		"rounds removed their files");
 }
 
 const struct check check_lsn_3 = {
 	.id = "LSN-3", .title = "the port can be bound again at once", .level = MUST,
+	.alone = true,
 	.applies = rebind_applies, .judge = judge_lsn_3,
 	.why = "`bind: address already in use` after a stop means that somebody still has the port: a "
 	       "child, a helper, a socket that was bound and forgotten. TIME_WAIT alone is normal: "
@@ -201,11 +240,14 @@ const struct check check_lsn_3 = {
 
 const struct check check_lsn_4 = {
 	.id = "LSN-4", .title = "the same command restarts at once", .level = MUST,
+	.crash = true,
 	.shows = shows_restart, .applies = restart_applies, .judge = judge_lsn_4,
 	.why = "Stop and start is what every deploy does. A server that cannot take its own port back "
 	       "for a minute turns each deploy into an outage.",
 	.proof = "The same command line on the same port, immediately after the exit; it must become "
-		 "ready and answer one request. If it does not, the port's holders are named.",
+		 "ready and answer one request. If it does not, the port's holders are named. With "
+		 "`restart: {how: overlap}` it is started while the old process drains, and asked again after its "
+		 "end; with `how: crash` after a SIGKILL, and then it is a SHOULD.",
 	.modes = "SD-LEFT-TIMEWAIT, SD-LEFT-FILE, SD-LEFT-FD-PORT",
 	.fix_go = "A ListenConfig.Control of your own must not clear SO_REUSEADDR.",
 	.fix_node = "Do not retry listen() on EADDRINUSE in a loop: find the holder (drainspec port "
@@ -219,10 +261,12 @@ const struct check check_lsn_4 = {
 
 const struct check check_lsn_5 = {
 	.id = "LSN-5", .title = "sockets and pidfiles are removed", .level = MUST,
+	.crash = true,
 	.shows = shows_removes, .applies = removes_applies, .judge = judge_lsn_5,
 	.why = "A socket file outlives its socket (unix(7)): the next bind() gets EADDRINUSE although "
 	       "nobody listens. A stale pidfile makes stop scripts kill a stranger.",
-	.proof = "The paths listed in expect.removes are looked at after the exit.",
+	.proof = "The paths listed in expect.removes are looked at after the exit. With an overlapping restart "
+		 "they are the new process's, and must still be there when the old one has ended.",
 	.modes = "SD-LEFT-FILE",
 	.fix_go = "Closing a UnixListener unlinks its file; do not exit before Close.",
 	.fix_node = "server.close() unlinks; process.exit() in the handler does not.",

@@ -157,8 +157,8 @@ static void left_files(struct sum *t, const struct round_fact *r)
 		return;
 	}
 	for_each_event(f, EV_LEFT_FILE, n) {
-		if (fact_event(f, n)->round != r->id || fact_event(f, n)->conn == 1)
-			continue;       /* 1: a path of expect.removes, which is LSN-5's */
+		if (fact_event(f, n)->round != r->id || fact_event(f, n)->conn > 0)
+			continue;       /* a path of expect.removes, which is LSN-5's */
 		any = true;
 		if (charged_to_default(f, r))
 			sum_see(t, "SIG-1");

@@ -61,6 +61,9 @@ static bool selected(const struct scenario *sc, char **only, char **skip, const 
 {
 	bool any;
 
+	if ((sc->restart.how == RESTART_CRASH && !check->crash && !is_har(check)) ||
+	    (sc->restart.how == RESTART_OVERLAP && check->alone))
+		return false;
 	if (listed(skip, check, &any))
 		return false;
 	if (!listed(only, check, &any) && any)

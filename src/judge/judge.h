@@ -41,6 +41,8 @@ struct facts;           /* judge/facts.h: what the events say, by connection, ro
 struct check {
 	const char *id, *title;
 	enum level level;
+	bool crash;             /* judged also where the target was killed on purpose (restart.how: crash), unlike all others */
+	bool alone;             /* means nothing where the port is another process's at the end (restart.how: overlap) */
 	/* explain: each a paragraph */
 	const char *why, *proof, *modes, *fix_go, *fix_node, *fix_python, *fix_c, *fix_nginx;
 	/* May a run of this scenario say anything about it (shows.h)? NULL: any may that is no start-up sweep. */

@@ -46,6 +46,7 @@ static bool step_fits(enum step_do what, enum phase phase)
 		return phase == PHASE_LATE;
 	case STEP_RELEASE_GATE:
 	case STEP_CLOSE:
+	case STEP_START:
 		break;
 	}
 	return true;

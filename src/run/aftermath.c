@@ -100,7 +100,7 @@ void autopsy_and_kill(struct run *r, const char *why)
 static unsigned survivors(struct run *r, struct proc *v, bool zombies)
 {
 	struct proc all[MAX_LEFT];
-	unsigned n = target_tree(r, all, MAX_LEFT, false), k = 0;
+	unsigned n = beside_leave_out(r, all, target_tree(r, all, MAX_LEFT, false)), k = 0;
 
 	for (unsigned i = 0; i < n; i++)
 		if (all[i].pid != r->pid && (all[i].state == 'Z') == zombies && !all[i].exiting)
@@ -141,11 +141,11 @@ static void holders(struct run *r, const struct proc *v, unsigned n)
 void left_processes(struct run *r)
 {
 	struct proc v[MAX_LEFT];
-	unsigned all = target_tree(r, v, MAX_LEFT, false);
+	unsigned all = beside_leave_out(r, v, target_tree(r, v, MAX_LEFT, false));
 	unsigned n = all ? survivors(r, v, false) : 0;
 	nsec_t until = clock_now() + NSEC_PER_SEC;
 
-	r->none_left = !all && !r->alive;
+	r->none_left = !all && !r->alive && !r->beside;
 	if (n) {
 		holders(r, v, n);       /* who holds the port now counts, even if it lets go later */
 		r->t_watch = 0;
@@ -219,11 +219,11 @@ static int try_bind(const struct port *p, bool reuse)
 	return rc;
 }
 
-static void port_autopsy(struct run *r, struct port *p)
+void port_autopsy(struct run *r, struct port *p)
 {
 	struct port_report rep;
 
-	if (port_examine_for(r->world->diag, p->number, r->pid, &rep, NULL) < 0)
+	if (port_examine_for(r->world->diag, p->number, r->beside ? r->beside : r->pid, &rep, NULL) < 0)
 		return;
 	for (size_t i = 0; i < rep.n && i < 8; i++)
 		events_addf(r->ev, EV_PORT_HOLDER, (int32_t)(p - r->ports), p->number, rep.v[i].kind, "%s; %s",
@@ -357,13 +357,19 @@ static void connect_after(struct run *r)
 void aftermath(struct run *r)
 {
 	left_processes(r);
-	connect_after(r);
-	still_open(r);
-	rebind(r);
-	expected_removed(r);
-	if (r->world->got & ISO_SHM)
+	if (r->beside) {        /* port and files are the new one's */
+		still_open(r);
+		beside_after(r);
+	} else {
+		connect_after(r);
+		still_open(r);
+		rebind(r);
+		expected_removed(r);
+	}
+	if (r->world->got & ISO_SHM && !r->beside)
 		left_files_in(r, "/dev/shm", &r->world->shm_changed, true);
-	left_files_in(r, r->world->tmp, &r->world->tmp_changed, true);
+	if (!r->beside)
+		left_files_in(r, r->world->tmp, &r->world->tmp_changed, true);
 	target_logs(r);
 	if (!log_has_room(&r->logs[0]))
 		events_addf(r->ev, EV_LOG_FULL, -1, 0, 0, "no space left on the disk of %s", r->dir);

@@ -218,6 +218,11 @@ struct run {
 	bool capturing;
 	bool none_left;                 /* root and all descendants of this generation are gone: looked for and proven */
 	bool watching;                  /* listeners are watched: from the signal to the exit */
+	pid_t left[MAX_TREE];           /* processes that were there when the same command was started again: not its own */
+	unsigned n_left;
+	pid_t beside;                   /* the new process of an overlapping restart, 0: none yet */
+	bool beside_up;
+	uint32_t beside_files;          /* of expect.removes, those that were there when it was up */
 	struct hand *hand;              /* NULL: no generations hand over here */
 	uint8_t first[256];                     /* what came first on the probe's connection */
 	unsigned n_first;
@@ -370,7 +375,12 @@ void aftermath(struct run *r);
 void zombies_look(struct run *r);
 void left_processes(struct run *r);
 void rebind(struct run *r);
+void port_autopsy(struct run *r, struct port *p);
 void restart(struct run *r);
+void restart_ask(struct run *r, const char *what);
+void beside_start(struct run *r);       /* beside.c: the same command while the old process drains */
+void beside_after(struct run *r);
+unsigned beside_leave_out(const struct run *r, struct proc *v, unsigned n);
 void still_open(struct run *r);
 void target_logs(struct run *r);        /* what it said at the end */
 void one_autopsy(struct run *r, pid_t pid);

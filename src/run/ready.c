@@ -47,6 +47,14 @@ int notify_open(struct run *r, char *name, size_t n)
 	return 0;
 }
 
+static bool was_left(const struct run *r, pid_t pid)
+{
+	for (unsigned i = 0; i < r->n_left; i++)
+		if (r->left[i] == pid)
+			return true;
+	return false;
+}
+
 /* Does this LISTEN row belong to the target? Its inode must be open in a process of the tree. */
 static bool own_listener(struct run *r, struct port *p, const struct diag_row *row)
 {
@@ -58,11 +66,12 @@ static bool own_listener(struct run *r, struct port *p, const struct diag_row *r
 
 	/* not the root itself: any of its descendants */
 	if (found <= 0) {
-		unsigned n = target_tree(r, v, MAX_TREE, false);
+		unsigned n = target_tree(r, v, MAX_TREE, false), k = 0;
 
 		for (unsigned i = 0; i < n; i++)
-			pids[i] = v[i].pid;
-		found = census_socket_holders(pids, n, row->inode, h, 4);
+			if (!was_left(r, v[i].pid))
+				pids[k++] = v[i].pid;
+		found = census_socket_holders(pids, k, row->inode, h, 4);
 	}
 	inet_ntop(row->family, &row->src, text, sizeof text);
 	if (found > 0) {

@@ -10,7 +10,26 @@ static bool asked(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return conn_heard(c) || c->state == CONN_OVER || !r->alive;
+	return conn_heard(c) || c->state == CONN_OVER || (!r->alive && !r->beside);
+}
+
+/* One request to who listens now. */
+void restart_ask(struct run *r, const char *what)
+{
+	if (!r->warmup.proto || !r->warmup.n_rqs) {
+		events_add(r->ev, EV_RESTART, -1, 1, 0, what);
+		return;
+	}
+	struct conn *c = conn_open(r, &r->warmup);
+
+	if (!c)
+		return;
+	if (c->state == CONN_PARKED)
+		c->state = CONN_FREE;
+	pump(r, asked, clock_now() + r->sc->expect.within);
+	events_addf(r->ev, EV_RESTART, -1, conn_heard(c), c->an.status, "%s%s", what, conn_heard(c) ? ", and answers" :
+		    ", but its first request got no answer");
+	conn_close(r, c, "the restart is proven");
 }
 
 static void forget_old_target(struct run *r)
@@ -28,25 +47,23 @@ static void forget_old_target(struct run *r)
 /* Why it did not come up: the bind's reason if the port is the reason, else its own words. */
 static void say_why(struct run *r, const struct err *why)
 {
-	struct port_report rep;
+	const char *tail = strstr(why->what, "; its last lines");     /* they are in the log-tail event */
 
-	for (unsigned i = 0; i < r->n_ports; i++) {
-		if (port_examine_for(r->world->diag, r->ports[i].number, r->pid, &rep, NULL) < 0)
-			continue;
-		for (size_t k = 0; k < rep.n && k < 8; k++)
-			events_addf(r->ev, EV_PORT_HOLDER, (int32_t)i, r->ports[i].number, rep.v[k].kind, "%s; %s",
-				    rep.v[k].text, rep.v[k].fix);
-		port_report_free(&rep);
-	}
-	events_addf(r->ev, EV_RESTART, -1, 0, 0, "%s", why->what);
+	for (unsigned i = 0; i < r->n_ports; i++)
+		port_autopsy(r, &r->ports[i]);
+	events_addf(r->ev, EV_RESTART, -1, 0, 0, "%.*s", tail ? (int)(tail - why->what) : (int)strlen(why->what), why->what);
 }
 
 void restart(struct run *r)
 {
 	struct err why = {0}, *saved = r->err;
 	struct log_file *logs = r->logs;
+	struct proc v[MAX_TREE];
 
 	forget_old_target(r);
+	r->n_left = target_tree(r, v, MAX_TREE, false);
+	for (unsigned i = 0; i < r->n_left; i++)
+		r->left[i] = v[i].pid;
 	r->generation++;
 	r->err = &why;
 	/* what the old one said is judged already; readiness must not find its lines again */
@@ -61,18 +78,5 @@ void restart(struct run *r)
 		return;
 	}
 	r->err = saved;
-	if (!r->warmup.proto || !r->warmup.n_rqs) {
-		events_add(r->ev, EV_RESTART, -1, 1, 0, "ready again");
-		return;
-	}
-	struct conn *c = conn_open(r, &r->warmup);
-
-	if (!c)
-		return;
-	if (c->state == CONN_PARKED)
-		c->state = CONN_FREE;
-	pump(r, asked, clock_now() + r->sc->expect.within);
-	events_addf(r->ev, EV_RESTART, -1, conn_heard(c), c->an.status, "%s", conn_heard(c) ? "ready again and it answers" :
-		    "ready again, but its first request got no answer");
-	conn_close(r, c, "the restart is proven");
+	restart_ask(r, "ready again");
 }

@@ -173,6 +173,10 @@ void round_end(struct run *r)
 	if (r->hand && r->sc->restart.names)
 		regfree(&r->hand->names);
 	r->hand = NULL;
+	r->beside = 0;
+	r->n_left = 0;
+	r->beside_up = false;
+	r->beside_files = 0;
 	if (r->pid)
 		target_kill_all(r);
 	if (r->pidfd >= 0)
@@ -242,6 +246,11 @@ int round_run(struct run *r, const char *label)
 	drain(r);
 	if (r->world->interrupted)
 		return -1;
+	if (r->sc->restart.how == RESTART_CRASH) {
+		target_logs(r);         /* who was killed on purpose owes nothing */
+		restart(r);
+		return 0;
+	}
 	aftermath(r);
 	if (r->sc->restart.how == RESTART_AFTER_EXIT)
 		restart(r);

@@ -87,6 +87,13 @@ int actions_prepare(struct run *r)
 		return -1;
 	if (late && !connects && action_add(r, NULL, &connect, 1001) < 0)
 		return -1;
+	if (r->sc->restart.how == RESTART_OVERLAP) {
+		struct step_spec *start = arena_new_of(r->arena, struct step_spec);
+
+		*start = (struct step_spec){.at = r->sc->at, .what = STEP_START, .when = r->sc->restart.when};
+		if (action_add(r, NULL, start, 1002) < 0)
+			return -1;
+	}
 	return 0;
 }
 
@@ -265,13 +272,18 @@ static bool step_wants(const struct step_spec *st, const struct conn *c)
 
 static void step_do(struct run *r, struct action *a)
 {
-	static const char *const names[] = {"release the gate", "finish", "read", "close", "connect"};
+	static const char *const names[] = {"release the gate", "finish", "read", "close", "connect", "start the same command"};
 	const struct step_spec *st = a->step;
 	uint32_t n = r->n_conns;
 
 	events_addf(r->ev, EV_STEP, -1, a->number, 0, "%s %s", names[st->what], st->client ? st->client : "");
 	if (st->what == STEP_RELEASE_GATE)
 		gate_release(r);
+	a->done = true;
+	if (st->what == STEP_START) {
+		beside_start(r);
+		return;
+	}
 	for (unsigned i = 0; st->what == STEP_CONNECT && i < r->n_clients; i++)
 		if (r->clients[i].spec->phase == PHASE_LATE && !r->clients[i].started &&
 		    (!st->client || !strcmp(st->client, r->clients[i].spec->name)))
@@ -290,7 +302,6 @@ static void step_do(struct run *r, struct action *a)
 		else if (st->what == STEP_CLOSE)
 			conn_close(r, c, "as the scenario says");
 	}
-	a->done = true;
 }
 
 void actions_run(struct run *r)

@@ -117,7 +117,7 @@ static void look_at(struct run *r, struct port *p)
 		p->closed = true;
 		events_add(r->ev, EV_LISTENER_CLOSED, i, p->number, p->t_last_open, NULL);
 		p->twin = row.inode;    /* 0 unless something else listened all the while */
-	} else if (row.inode && row.inode != p->twin && !p->back) {
+	} else if (row.inode && row.inode != p->twin && !p->back && !r->beside) {
 		p->back = true;
 		events_add(r->ev, EV_LISTENER_BACK, i, p->number, row.inode, NULL);
 	} else if (!row.inode && p->back) {

@@ -1,4 +1,5 @@
 /* What a table of keys cannot say: defaults that depend on another key, keys that exclude or need each other. */
+#include <signal.h>
 #include <string.h>
 
 #include "scenario/keys.h"
@@ -125,6 +126,8 @@ static int top_rules(struct reader *r, const struct node *map, struct scenario *
 		sc->signals->at = map->at;
 		sc->signals->when.at_latest = NSEC_NEVER;
 	}
+	if (sc->restart.how == RESTART_CRASH && !node_find(map, "signals"))
+		sc->signals->signo = SIGKILL;
 	if (node_find(map, "leak") && !sc->leak_batches)
 		sc->leak_batches = LEAK_BATCHES;
 	for (size_t i = 0; i < sc->n_signals; i++) {

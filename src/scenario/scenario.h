@@ -45,7 +45,7 @@ enum restart_how {
 	RESTART_HOT,            /* a signal makes the target hand over to a new generation of itself */
 	RESTART_COMMAND,        /* a command starts the new generation, which takes over from the old */
 };
-enum step_do { STEP_RELEASE_GATE, STEP_FINISH, STEP_READ, STEP_CLOSE, STEP_CONNECT };
+enum step_do { STEP_RELEASE_GATE, STEP_FINISH, STEP_READ, STEP_CLOSE, STEP_CONNECT, STEP_START /* the engine's own: restart.when */ };
 
 /* When something happens: the event, then `after`; `at_latest` after the last signal it fires anyway. ON_SIGNAL is, for a
  * signal, the one before it; for a step, the first. */
