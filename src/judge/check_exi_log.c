@@ -104,8 +104,7 @@ static void judge_exi_4(
 }
 
 const struct check check_exi_4 = {
-	.id = "EXI-4", .title = "the log is flushed", .level = MUST,
-	.alone = true,  /* two processes write one log */
+	.id = "EXI-4", .alone = true, .title = "the log is flushed", .level = MUST,
 	.applies = log_applies, .judge = judge_exi_4,
 	.why = "The last lines are the ones that people look for after an incident. stdout to a pipe is fully buffered"
 	       " in C and Python, and os.Exit, _exit and process.exit skip the flush.",
