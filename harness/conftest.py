@@ -30,6 +30,7 @@ import support  # noqa: E402
 
 def pytest_configure(config):
     """The plugin of this tree, unless an installed one or `-p pytest_drainspec` brought it already."""
+    config.addinivalue_line("markers", "alone: its claim has a clock in it (`ended within 2 s`): not beside other tests")
     if not config.pluginmanager.has_plugin("pytest_drainspec"):
         config.pluginmanager.register(pytest_drainspec, "pytest_drainspec")
 

@@ -266,6 +266,7 @@ def test_exits_before_ready(cli, verb):
     assert "line 5 of 30" not in got.out + got.err, "its last lines, not all"
 
 
+@pytest.mark.alone
 def test_never_ready(cli, verb):
     got = cli(*verb, "--ready-within", "300ms", "--", *fixture("hostile_server", "--mode", "never-ready"))
     assert got.status == 126 and told(got, "not ready within its time", "LISTEN"), got

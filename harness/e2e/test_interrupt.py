@@ -11,6 +11,7 @@ import support
 from support import ESTABLISHED, LISTEN, fixture, tcp_rows
 
 WITHIN = 2.0
+pytestmark = pytest.mark.alone
 HTTP = fixture("http1_server")
 
 

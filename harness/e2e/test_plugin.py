@@ -258,6 +258,7 @@ def interrupt(project, *options, group, how="HANG"):
         child.wait()
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("group", [False, True], ids=["kill", "ctrl-c"])
 def test_sigint_ends_it(project, group):
     took, out = interrupt(project, group=group)
@@ -265,12 +266,14 @@ def test_sigint_ends_it(project, group):
     assert took < 2 and "KeyboardInterrupt" in out
 
 
+@pytest.mark.alone
 def test_sigint_kills_a_deaf_one(project):
     took, _ = interrupt(project, group=True, how="HANG-DEAF")
     project.mark.assert_all_gone(0)
     assert took < 4
 
 
+@pytest.mark.alone
 @needs_xdist
 def test_ctrl_c_ends_it_in_a_worker(project):
     took, _ = interrupt(project, "-n", "1", group=True)

@@ -28,6 +28,7 @@ def signals(events):
 
 # Gaps.
 
+@pytest.mark.alone
 @pytest.mark.parametrize("gap", ["0", "50us", "1ms", "7ms", "40ms"])
 def test_gap_is_exact_and_said(cli, gap):
     got, events = run(cli, "clients:\n  - {phase: waiting, request: GET /gate}\n"
@@ -46,6 +47,7 @@ def test_gap_is_exact_and_said(cli, gap):
     assert got.status == 0, got
 
 
+@pytest.mark.alone
 def test_gaps_are_mostly_precise(cli):
     """Twenty gaps of 2 ms: the median is within 100 µs, whatever single ones do on a busy machine."""
     _, events = run(cli, "clients:\n  - {phase: waiting, request: GET /gate}\n"
