@@ -95,14 +95,15 @@ enum upg_fate upg_fate(const struct facts *f, const struct conn_fact *c, uint32_
 
 static const char *loss(const struct facts *f, const struct conn_fact *c, enum upg_fate fate, uint32_t end)
 {
-	uint32_t over = upg_before(f, fact_t(f, end)), packet = fate == UPG_REFUSED ? c->w_refused :
+	uint32_t over = upg_before(f, fact_t(f, fate == UPG_UNANSWERED ? c->connect : end)), packet = fate == UPG_REFUSED ? c->w_refused :
 				fate == UPG_CLOSED ? c->w_fin : c->w_rst;
 	const char *in = packet && fact_event(f, packet)->frame ?
 		arena_printf(f->arena, " (frame %u)", fact_event(f, packet)->frame) : "";
 
 	if (fate == UPG_UNANSWERED)
-		return arena_printf(f->arena, "%s has been waiting for its answer for %s at the end", client_name(f, c),
-				    time_text(f, nsec_sub(fact_t(f, end), fact_t(f, c->request ? c->request : c->connect))));
+		return arena_printf(f->arena, "%s has been waiting for its answer for %s at the end; it connected %s %s began",
+				    client_name(f, c), time_text(f, nsec_sub(fact_t(f, end), fact_t(f, c->request ? c->request : c->connect))),
+				    over ? arena_printf(f->arena, "%s after", between(f, over, c->connect)) : "before", upg_text(f, over));
 	return arena_printf(f->arena, "%s was %s %s after %s began%s", client_name(f, c), upg_fates[fate],
 			    time_text(f, over ? nsec_sub(fact_t(f, end), fact_t(f, over)) : 0), upg_text(f, over), in);
 }
@@ -129,7 +130,7 @@ uint32_t upg_losses(struct sum *t, nsec_t from, nsec_t to, uint32_t by_fate[UPG_
 			by_fate[fate]++;
 			lost++;
 			if (sum_bad(t, MUST, "server", "%s", loss(f, c, fate, end))) {
-				cite(t->ret, upg_before(f, fact_t(f, end)));
+				cite(t->ret, upg_before(f, fact_t(f, fate == UPG_UNANSWERED ? c->connect : end)));
 				cite_conn(f, t->ret, c);
 				cite(t->ret, c->w_refused);
 			}
