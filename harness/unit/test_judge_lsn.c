@@ -138,6 +138,22 @@ START_TEST(lsn_3_holder)
 }
 END_TEST
 
+/* TIME_WAIT in the way of a bind with SO_REUSEADDR: the server had not set it. The failed restart is the same fault. */
+START_TEST(lsn_3_server_without_reuseaddr)
+{
+	g.sc.restart = true;
+	rebind(EADDRINUSE, EADDRINUSE);
+	add(MS(9), EV_PORT_HOLDER, 0, PORT, 7, "3 connections in TIME_WAIT; set SO_REUSEADDR");
+	add(MS(10), EV_LAUNCH, 1, 101, 1, "restart");
+	add(MS(14), EV_RESTART, -1, 0, 0, "it exited with 1 before it was ready");
+	over(MS(20));
+	fails("LSN-3");
+	ck_assert_str_eq(verdict("LSN-3")->whose, "server");
+	ck_assert_ptr_nonnull(strstr(verdict("LSN-3")->hint, "SO_REUSEADDR"));
+	ck_assert_str_eq(verdict("LSN-4")->actual, "not charged twice: see LSN-3");
+}
+END_TEST
+
 START_TEST(lsn_4)
 {
 	g.sc.restart.how = RESTART_AFTER_EXIT;
@@ -243,7 +259,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(lsn_1_late), T(lsn_1_border), T(lsn_1_never_began), T(lsn_2_leak);
 	T(lsn_2_hangs), T(lsn_2_before_the_close), T(lsn_2_accepts_after), T(lsn_3_time_wait), T(lsn_3_holder);
-	T(lsn_4), T(lsn_5), T(lsn_6), T(lsn_6_lies);
+	T(lsn_3_server_without_reuseaddr), T(lsn_4), T(lsn_5), T(lsn_6), T(lsn_6_lies);
 	T(lsn_4_crash), T(lsn_4_overlap);
 	return rig_main(s);
 }

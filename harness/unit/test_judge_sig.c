@@ -197,16 +197,96 @@ START_TEST(sig_3_any)
 }
 END_TEST
 
+/* All was answered after the second signal, and the process stays. */
+static void stays(int signo, enum second_policy policy)
+{
+	int32_t c = second(signo, policy);
+
+	add(MS(60), EV_GATE_RELEASED, -1, 1, 0, NULL);
+	answered(c, MS(61));
+	hangs("main thread 'srv' in pause; no client socket open");
+}
+
+/* The same once more with the first signal alone; took: until the exit, 0: never. */
+static void control(int signo, int took)
+{
+	g.ev.round = 1;
+	add(MS(11000), EV_ROUND, -1, 1, 1, "control: the first signal alone");
+	add(MS(11001), EV_LAUNCH, 0, 200, 0, "./srv");
+	add(MS(11002), EV_LISTEN, 0, PORT, 78, "x");
+	events_add_at(&g.ev, AT(MS(11010)), 0, EV_SIGNAL, 0, signo, AT(MS(11010)) + 3, "process 200");
+	add(MS(11011), EV_LISTENER_CLOSED, 0, PORT, AT(MS(11010)) + 10, NULL);
+	if (took) {
+		add(MS(11010 + took), EV_EXIT, 0, 200, 0, "root");
+	} else {
+		add(MS(21020), EV_HARNESS_KILL, -1, 200, SIGKILL, "the grace is over");
+		add(MS(21021), EV_KILLED, 0, 200, SIGKILL, "root by harness");
+	}
+}
+
+/* With one signal it ends: the second wedged it. */
 START_TEST(sig_3_hangs)
+{
+	stays(SIGTERM, SECOND_ANY);
+	control(SIGTERM, 50);
+	over(MS(21030));
+	fails("SIG-3");
+	says("SIG-3", "with the first signal alone: exit 0 after 50");
+	is("EXI-2", SKIP);
+	is("EXI-1", SKIP);
+	ck_assert_uint_eq(g.res.connections[CONN_COMPLETED], 2);        /* the control counts nothing */
+}
+END_TEST
+
+/* With one signal it hangs as well: the second is not to blame. */
+START_TEST(sig_3_is_not_to_blame)
+{
+	stays(SIGTERM, SECOND_ANY);
+	control(SIGTERM, 0);
+	over(MS(21030));
+	fails("EXI-2");
+	says("EXI-2", "the first signal alone does not end it either");
+	is("SIG-3", SKIP);
+}
+END_TEST
+
+/* Whoever promises that the second forces is held to that. */
+START_TEST(sig_3_force_is_owed)
+{
+	stays(SIGTERM, SECOND_FORCE);
+	over(MS(21030));
+	fails("SIG-3");
+}
+END_TEST
+
+/* No control could be run: what is still in flight speaks for the second signal, nothing for it if all is done. */
+START_TEST(sig_3_without_control)
+{
+	stays(SIGTERM, SECOND_IDEMPOTENT);
+	over(MS(21030));
+	fails("EXI-2");
+}
+END_TEST
+
+START_TEST(sig_3_wedged_in_flight)
 {
 	int32_t c = second(SIGTERM, SECOND_ANY);
 
 	add(MS(60), EV_GATE_RELEASED, -1, 1, 0, NULL);
 	still_open(MS(10004), c, 1, 1);
-	hangs("main thread 'srv' in pause; no client socket open");
+	hangs("main thread 'srv' in futex; 1 client socket open");
 	over(MS(10010));
 	fails("SIG-3");
-	is("EXI-2", SKIP);
+}
+END_TEST
+
+START_TEST(sig_4_is_not_to_blame)
+{
+	stays(SIGINT, SECOND_ANY);
+	control(SIGTERM, 0);
+	over(MS(21030));
+	fails("EXI-2");
+	is("SIG-4", SKIP);
 }
 END_TEST
 
@@ -329,7 +409,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(sig_1), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
 	T(sig_2_left), T(sig_2_unsure), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
-	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_too_late), T(sig_4_ignored);
+	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
+	T(sig_3_without_control), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);
 	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_6);
 	return rig_main(s);
 }

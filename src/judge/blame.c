@@ -8,8 +8,6 @@
 
 #define DEFAULT_GRACE (10 * NSEC_PER_SEC)
 #define TEARDOWN_PER_MIB (100 * NSEC_PER_USEC)
-/* Past the limit by less than this, nobody can say who was late: the target, or our wake-up. */
-#define LATE_BORDER (20 * NSEC_PER_MSEC)
 #define HOLDER_BOUND 4          /* enum holder_kind of target/port.h, which the judge may not include */
 
 enum second_policy second_policy(const struct facts *f)
@@ -91,6 +89,14 @@ int root_held(const struct facts *f, const struct round_fact *r, int signo)
 	return held >> (signo - 1) & 1;
 }
 
+bool root_ignored(const struct facts *f, const struct round_fact *r, int signo)
+{
+	uint64_t mask;
+
+	return r->root_before && signo > 0 && signo <= 64 && process_field(f, r->root_before, "sigign", &mask) &&
+	       mask >> (signo - 1) & 1;
+}
+
 static bool was_sent(const struct facts *f, const struct round_fact *r, int signo)
 {
 	for_each_event(f, EV_SIGNAL, n)
@@ -113,184 +119,6 @@ bool charged_to_default(const struct facts *f, const struct round_fact *r)
 
 	return died_of_default(f, r) && (fact_before(f, r->first_answer, sig) ||
 					 (f->sc->target.no_port && fact_before(f, r->ready, sig)));
-}
-
-/* ---- who holds a process that outlives its grace ---- */
-
-struct open_clients {
-	uint32_t n, never_closing, slow, silent, idle, in_flight, gated, waits;
-	uint32_t e_peer2, e_peer1, e_idle, e_in_flight, e_waits; /* one event each, to cite */
-};
-
-static void count_open(const struct facts *f, const struct conn_fact *c, struct open_clients *o)
-{
-	uint32_t proof = c->still ? c->still : c->proven ? c->proven : c->connect;
-	bool keeps = f->sc->clients[c->spec].never_closes;
-
-	o->n++;
-	if (keeps && c->end) {
-		o->never_closing++;
-		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
-	} else if (c->phase == PHASE_SLOW_READER && c->asked > c->answers) {
-		o->slow++;
-		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
-	} else if (c->waits) {
-		o->waits++;
-		o->e_waits = o->e_waits ? o->e_waits : proof;
-	} else if (c->asked > c->answers && !c->rst_stream) {
-		o->in_flight++;
-		o->gated += c->gate != 0;
-		o->e_in_flight = o->e_in_flight ? o->e_in_flight : proof;
-	} else if ((c->answers && c->phase != PHASE_TRANSACTION) || c->rst_stream || c->phase == PHASE_PING_ONLY ||
-		   c->phase == PHASE_GOAWAY_RACE) {
-		o->idle++;
-		o->e_idle = o->e_idle ? o->e_idle : proof;
-	} else {
-		o->silent++;
-		o->e_peer1 = o->e_peer1 ? o->e_peer1 : proof;
-	}
-}
-
-static bool stop_began(const struct facts *f, const struct round_fact *r)
-{
-	bool any = false;
-
-	for (uint32_t i = 0; i < f->n_ports; i++) {
-		const struct port_fact *p = &f->ports[i];
-
-		if (&f->rounds[p->round] != r || !(p->listen || p->row_signal))
-			continue;
-		if (p->closed && (!r->kill || fact_t(f, p->closed) <= fact_t(f, r->kill)))
-			return true;
-		any = true;
-	}
-	return !any;
-}
-
-static void charge(struct hung *h, const char *id, const char *why, uint32_t clients, uint32_t event)
-{
-	h->charged = id;
-	h->why = why;
-	h->clients = clients;
-	if (event && h->n_cites < 4)
-		h->cites[h->n_cites++] = event;
-}
-
-bool root_is_pid1(const struct facts *f, const struct round_fact *r)
-{
-	uint64_t pid1 = 0;
-
-	return process_field(f, r->root_before, "pid1", &pid1) && pid1;
-}
-
-static void charge_clients(
-	const struct facts *f, const struct round_fact *r, const struct open_clients *o, struct hung *h)
-{
-	bool force = second_policy(f) == SECOND_FORCE;
-	bool forces = r->sig2 && (force || (fact_a(f, r->sig2) == SIGINT && second_policy(f) == SECOND_ANY));
-
-	if (o->e_peer2 && !(r->sig2 && force))
-		charge(h, "PEER-2", "a client that does not read, or does not close, holds it",
-			o->never_closing + o->slow, o->e_peer2);
-	else if (o->silent && !(r->sig2 && force))
-		charge(h, "PEER-1", "a silent or half-sent client holds it", o->silent, o->e_peer1);
-	else if (o->waits && !o->in_flight && !forces)
-		charge(h, "CON-13", "a blocked command or a subscription holds it", o->waits, o->e_waits);
-	else if (o->gated && !r->released && !forces)
-		charge(h, NULL, "the scenario never released the gate that its own request waits at",
-			o->gated, o->e_in_flight);
-	else if (!forces && !o->in_flight && o->idle)   /* the same without a second signal */
-		charge(h, "CON-6", "an idle keep-alive connection holds it", o->idle, o->e_idle);
-	else if (r->sig2 && fact_a(f, r->sig2) == SIGINT)
-		charge(h, "SIG-4", "the second SIGINT did not end it", o->in_flight, o->e_in_flight);
-	else if (r->sig2)
-		charge(h, "SIG-3", "it hangs after the second signal", o->in_flight, o->e_in_flight);
-	else if (o->in_flight)
-		charge(h, "EXI-2", "a request in flight was not answered", o->in_flight, o->e_in_flight);
-	else if (o->idle)
-		charge(h, "CON-6", "an idle keep-alive connection holds it", o->idle, o->e_idle);
-	else if (strstr(fact_text(f, r->autopsy), "thread '") == fact_text(f, r->autopsy) && r->autopsy &&
-		 strstr(fact_text(f, r->autopsy), "socket open"))
-		charge(h, "RES-3", "a thread keeps it alive with no socket open", 0, r->autopsy);
-	else
-		charge(h, "EXI-2", "no client of the scenario holds it", 0, 0);
-}
-
-/* The autopsies of all its processes say that no client's socket is open in them. */
-static bool holds_no_client(const struct facts *f, const struct round_fact *r)
-{
-	bool none = false;
-
-	for_each_event(f, EV_AUTOPSY, n) {
-		if (fact_event(f, n)->round != r->id || fact_t(f, n) > fact_t(f, r->kill))
-			continue;
-		const char *text = fact_text(f, n), *found = strstr(text, "no client socket open");
-
-		if (!found || found > text + strcspn(text, "\n"))
-			return false;
-		none = true;
-	}
-	return none;
-}
-
-/* A thread of it is in a blocking call on a client's connection: it cannot even look at its flag. Or a worker keeps the
- * listener for as long as a client says nothing, or reads nothing. */
-static bool blocked_by_client(const struct facts *f, const struct round_fact *r, bool stuck)
-{
-	for_each_event(f, EV_AUTOPSY, n)
-		if (fact_event(f, n)->round == r->id && fact_t(f, n) <= fact_t(f, r->kill) &&
-		    ((strstr(fact_text(f, n), " = connection ") && strstr(fact_text(f, n), "client #")) ||
-		     (stuck && fact_a(f, n) != fact_a(f, r->launch) &&
-		      !strncmp(fact_text(f, n), "waiting for client #", 20))))
-			return true;
-	return false;
-}
-
-static enum hang hang_kind(const struct facts *f, const struct round_fact *r)
-{
-	struct ending e = ending_of(f, r);
-	uint64_t rss;
-	nsec_t limit = exit_limit(f, r, &rss), took;
-
-	if (!r->sig || !r->launch)
-		return HANG_NONE;
-	if (e.kind == ENDED_BY_US || (e.kind == ENDED_NOT && r->kill))
-		return HANG_KILLED;
-	if (e.kind == ENDED_NOT)
-		return HANG_NONE;
-	took = nsec_sub(fact_t(f, e.event), signal_end(f, r));
-	if (took <= nsec_add(limit, NSEC_PER_MSEC))
-		return HANG_NONE;
-	return took <= nsec_add(limit, LATE_BORDER) ? HANG_BORDER : HANG_LATE;
-}
-
-struct hung hang_find(const struct facts *f, const struct round_fact *r)
-{
-	struct hung h = { .kind = hang_kind(f, r) };
-	struct open_clients o = { 0 };
-	uint64_t rss;
-	nsec_t at = nsec_add(signal_end(f, r), exit_limit(f, r, &rss));
-
-	if (h.kind == HANG_NONE)
-		return h;
-	if (h.kind == HANG_KILLED && r->kill)
-		at = fact_t(f, r->kill);
-	for_each_conn(f, c) {
-		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, nsec_sub(at, 1)))
-			count_open(f, c, &o);
-	}
-	if (holds_no_client(f, r)) /* its side is closed: what is open here is the kernel's to finish */
-		o = (struct open_clients){ 0 };
-	h.cites[h.n_cites++] = r->sig;
-	if (root_is_pid1(f, r) && root_held(f, r, (int)fact_a(f, r->sig)) == 0)
-		charge(&h, "SIG-6",
-			"it is PID 1 and has no handler: the kernel drops the signal's default action",
-			0, r->root_before);
-	else if (!stop_began(f, r) && !(o.n && blocked_by_client(f, r, o.silent || o.e_peer2)))
-		charge(&h, "EXI-2", "it never began to stop: its listener was open to the end", 0, 0);
-	else
-		charge_clients(f, r, &o, &h);
-	return h;
 }
 
 const char *hung_charged(const struct facts *f, const struct conn_fact *c)

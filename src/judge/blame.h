@@ -21,6 +21,8 @@ struct ending ending_of(const struct facts *f, const struct round_fact *r);
 const char *ending_text(const struct facts *f, const struct ending *e);
 /* Did the root hold signo (caught, blocked or ignored) before the signal? 1, 0; -1: not known. */
 int root_held(const struct facts *f, const struct round_fact *r, int signo);
+/* Did the root ignore signo (SigIgn) before the signal? false also when it is not known. */
+bool root_ignored(const struct facts *f, const struct round_fact *r, int signo);
 /* Killed by the default action of a signal that was sent: SIG-1's symptom. */
 bool died_of_default(const struct facts *f, const struct round_fact *r);
 
@@ -36,6 +38,8 @@ struct hung {
 	uint32_t cites[4];
 	unsigned n_cites;
 	uint32_t clients;               /* connections that were still open and explain it */
+	bool excused;                   /* nobody is to blame: why says so */
+	const struct round_fact *control; /* the round with the first signal alone, NULL: none was run */
 };
 /* Outlived the grace? Then who holds it, and which check answers for it. */
 struct hung hang_find(const struct facts *f, const struct round_fact *r);

@@ -64,7 +64,7 @@ static void judge_exi_1(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = exit_set_text(f);
 	for_each_round(f, r) {
 		one_status(&t, r);
@@ -94,10 +94,11 @@ static void too_late(struct sum *t, const struct round_fact *r, const struct hun
 {
 	const struct facts *f = t->f;
 	uint32_t end = h->kind == HANG_LATE ? r->exit : r->kill ? r->kill : r->exit;
-	const char *text = arena_printf(f->arena, "%s %s after %s (%s): %s; suspect: %s",
+	const char *text = arena_printf(f->arena, "%s %s after %s (%s): %s%s; suspect: %s",
 		h->kind == HANG_LATE ? "ended by itself, but only" : "still running",
 		time_text(f, nsec_sub(fact_t(f, end), signal_end(f, r))), first_signal(f, r),
-		limit_text(f, r), h->why, suspect_of(f, r));
+		limit_text(f, r), h->why,
+		r->sig2 && h->control ? ", and the first signal alone does not end it either" : "", suspect_of(f, r));
 
 	if (!sum_bad(t, MUST, "server", "%s", text))
 		return;
@@ -105,6 +106,11 @@ static void too_late(struct sum *t, const struct round_fact *r, const struct hun
 		cite(t->ret, h->cites[i]);
 	cite(t->ret, end);
 	cite(t->ret, r->autopsy);
+	if (r->sig2 && h->control)
+		cite(t->ret, h->control->kill);
+	t->ret->hint = root_ignored(f, r, (int)fact_a(f, r->sig)) ?
+		arena_printf(f->arena, "install a handler for %s, or do not start it with the signal ignored (a shell's "
+			"background job, trap '')", first_signal(f, r)) : NULL;
 }
 
 static void judge_exi_2(
@@ -114,7 +120,7 @@ static void judge_exi_2(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = arena_printf(
 		f->arena, "gone by itself within %s of the first signal", time_text(f, grace_of(f)));
 	for_each_round(f, r) {
@@ -131,6 +137,8 @@ static void judge_exi_2(
 				"ended %s after %s (%s): a wake-up of the harness can be late by that "
 				"much",
 				after_signal(f, r, r->exit), first_signal(f, r), limit_text(f, r));
+		} else if (h->excused) {
+			sum_killed(&t, r);
 		} else if (!h->charged) {
 			sum_unsure(&t, r->kill, "%s", h->why);
 		} else if (strcmp(h->charged, "EXI-2")) {

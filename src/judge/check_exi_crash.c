@@ -27,10 +27,18 @@ static bool exited_with_0(const struct facts *f, const struct round_fact *r)
 	return e.kind == ENDED_CODE && !e.value;
 }
 
+/* Python's default answer to SIGINT: what a handler would have spared, and no crash. */
+static bool interrupt_of(const struct facts *f, const struct round_fact *r, const char *text)
+{
+	return signal_sent(f, r, SIGINT) && !strcmp(text, "Traceback: KeyboardInterrupt");
+}
+
 /* A traceback after a second signal is what "by force" looks like in some languages; a sanitizer's
  * report never is. */
 static uint32_t bad_words(const struct facts *f, const struct round_fact *r)
 {
+	uint32_t interrupt = 0;
+
 	for_each_event(f, EV_LOG_BAD, n) {
 		const char *text = fact_text(f, n);
 		bool report = report_of(text);
@@ -42,9 +50,11 @@ static uint32_t bad_words(const struct facts *f, const struct round_fact *r)
 		/* we ask some runtimes for their stacks before we kill them */
 		if (!report && r->kill && fact_b(f, r->kill) == SIGQUIT)
 			continue;
-		return n;
+		if (!interrupt_of(f, r, text))
+			return n;
+		interrupt = n;
 	}
-	return 0;
+	return interrupt;
 }
 
 static void judge_exi_3(
@@ -53,13 +63,13 @@ static void judge_exi_3(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
-	ret->expected = "no crash, no core, no sanitizer report, no panic or traceback from the signal "
-			"on";
+	sum_begin_of(&t, f, ret, "rounds");
+	ret->expected = "no crash, no core, no sanitizer report, no panic or traceback from the signal on";
 	for_each_round(f, r) {
 		uint32_t crash = crash_of(f, r), words = bad_words(f, r);
 		const char *text;
-		bool handled = !crash && words && !report_of(fact_text(f, words)) && exited_with_0(f, r);
+		bool handled = !crash && words && !report_of(fact_text(f, words)) &&
+			       (exited_with_0(f, r) || interrupt_of(f, r, fact_text(f, words)));
 
 		if (!crash && !words) {
 			t.good++;
@@ -67,8 +77,7 @@ static void judge_exi_3(
 		}
 		if (crash)
 			text = arena_printf(f->arena, "%s %lld was killed by %s%s, %s after %s%s%s",
-				strncmp(fact_text(f, crash), "root", 4) ? "process" :
-									  "the target's process",
+				strncmp(fact_text(f, crash), "root", 4) ? "process" : "the target's process",
 				(long long)fact_a(f, crash),
 				signal_name((int)(fact_b(f, crash) & 0xFFFF)),
 				strstr(fact_text(f, crash), "core") ? " with a core dump" : "",
@@ -81,6 +90,9 @@ static void judge_exi_3(
 			cite(ret, r->sig);
 			cite(ret, crash);
 			cite(ret, words);
+			if (words && interrupt_of(f, r, fact_text(f, words)))
+				ret->hint = "catch KeyboardInterrupt (or signal.signal(SIGINT, handler)) and stop as on "
+					    "SIGTERM: Ctrl-C then ends it without a traceback";
 		}
 	}
 	sum_end(&t, "rounds ended without a crash");

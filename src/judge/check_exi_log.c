@@ -78,7 +78,7 @@ static void judge_exi_4(
 	struct sum t;
 
 	(void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = sc->expect.log ?
 				arena_printf(f->arena, "the log is complete, and a line matches '%s'",
 					sc->expect.log) :

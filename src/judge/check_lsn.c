@@ -57,7 +57,7 @@ static void judge_lsn_1(
 	struct sum t;
 
 	(void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "listeners");
 	ret->expected =
 		arena_printf(f->arena, "no LISTEN socket %s after the signal", time_text(f, within));
 	for (uint32_t i = 0; i < f->n_ports; i++) {
@@ -165,7 +165,7 @@ static void judge_lsn_6(
 	struct sum t;
 
 	(void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = arena_printf(
 		f->arena, "%s stops answering 200 before the listener closes", sc->expect.readiness);
 	for_each_round(f, r) {

@@ -4,6 +4,7 @@
 #include "judge/shows.h"
 
 #define HOLDER_TIME_WAIT 7      /* enum holder_kind of target/port.h, which the judge may not include */
+#define REUSEADDR "set SO_REUSEADDR on the listener before bind(): TIME_WAIT then does not count"
 
 static uint32_t event_in(const struct facts *f, const struct round_fact *r, enum event_kind kind)
 {
@@ -50,6 +51,16 @@ static bool only_time_wait(const struct facts *f, const struct round_fact *r)
 	return true;
 }
 
+/* TIME_WAIT stands in the way even of a bind with SO_REUSEADDR: then the sockets that left it, the server's own, had none. */
+static bool server_lacks_reuse(const struct facts *f, const struct round_fact *r, uint32_t rebind)
+{
+	bool any = false;
+
+	for_each_event(f, EV_PORT_HOLDER, n)
+		any |= fact_event(f, n)->round == r->id;
+	return fact_a(f, rebind) && any && only_time_wait(f, r);
+}
+
 static void one_rebind(struct sum *t, const struct round_fact *r, uint32_t n, bool *ret_time_wait)
 {
 	const struct facts *f = t->f;
@@ -64,6 +75,15 @@ static void one_rebind(struct sum *t, const struct round_fact *r, uint32_t n, bo
 		sum_killed(t, r);
 	} else if (held && held[0] == 'R') {
 		sum_see(t, held);
+	} else if (server_lacks_reuse(f, r, n)) {
+		if (sum_bad(t, MUST, "server",
+			    "bind and listen after the exit: %s even with SO_REUSEADDR, so the server's own sockets had none; %s",
+			    errno_name(errnum), holder_text(f, r, NULL, &time_wait))) {
+			cite(t->ret, r->exit);
+			cite(t->ret, n);
+			holder_text(f, r, t->ret, &time_wait);
+			t->ret->hint = REUSEADDR;
+		}
 	} else if (sum_bad(t, strict ? MUST : SHOULD, held ? "server" : "environment",
 			   "bind and listen %s SO_REUSEADDR after the exit: %s; %s",
 			   strict ? "with" : "without", errno_name(errnum),
@@ -81,7 +101,7 @@ static void judge_lsn_3(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "ports");
 	ret->expected = "once the process is gone, the port can be bound at once (with SO_REUSEADDR)";
 	for_each_event(f, EV_REBIND, n) {
 		const struct round_fact *r = round_at(f, n);
@@ -122,7 +142,7 @@ static void judge_lsn_4(
 	struct sum t;
 
 	(void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = sc->restart.how == RESTART_OVERLAP ?
 		"the same command comes up on the same port while the old process drains, and serves on after its end" :
 		"the same command comes up again on the same port and answers";
@@ -134,8 +154,12 @@ static void judge_lsn_4(
 
 		if (!r || !round_judged(f, r))
 			continue;
+		uint32_t rebind = event_in(f, r, EV_REBIND);
+
 		if (fact_a(f, n)) {
 			t.good++;
+		} else if (sc->restart.how == RESTART_AFTER_EXIT && rebind && server_lacks_reuse(f, r, rebind)) {
+			sum_see(&t, "LSN-3");
 		} else if (held) {
 			sum_see(&t, held);
 		} else if (sum_bad(&t, restart_level(sc), "application", "%s; %s", fact_text(f, n),
@@ -146,8 +170,7 @@ static void judge_lsn_4(
 			cite(ret, n);
 			holder_text(f, r, ret, &time_wait);
 			if (time_wait)
-				ret->hint = "set SO_REUSEADDR on the listener before bind(): TIME_WAIT "
-					    "then does not count";
+				ret->hint = REUSEADDR;
 		}
 	}
 	sum_end(&t, "restarts came up and answered");
@@ -200,14 +223,14 @@ static void judge_lsn_5(
 	struct sum t;
 
 	(void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, NULL);
 	ret->expected = how == RESTART_OVERLAP ?
 		"the unix sockets and pidfiles listed in expect.removes stay: they are the new process's" :
 		how == RESTART_CRASH ? "what SIGKILL leaves behind does not keep the same command from coming up" :
 		"the unix sockets and pidfiles listed in expect.removes are gone after the exit";
 	for_each_round(f, r) {
 		if (!r->exit || r->kill)
-			sum_see(&t, hang_of(f, r)->charged ? hang_of(f, r)->charged : "EXI-2");
+			sum_killed(&t, r);
 		else if (how == RESTART_CRASH)
 			files_of_the_killed(&t, r);
 		else

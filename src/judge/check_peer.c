@@ -17,7 +17,7 @@ static void judge_peer(const struct facts *f, struct finding *ret, const char *i
 {
 	struct sum t;
 
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->level = SHOULD;
 	for_each_round(f, r) {
 		const struct hung *h = hang_of(f, r);

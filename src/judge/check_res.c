@@ -26,7 +26,7 @@ static void judge_res_1(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, NULL);
 	ret->expected = "when the target's process is gone, so are all its descendants";
 	for_each_round(f, r) {
 		bool any = false;
@@ -86,7 +86,7 @@ static void judge_res_2(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, NULL);
 	ret->expected = "every child that ended has been waited for";
 	for_each_round(f, r) {
 		uint32_t reaped;
@@ -144,7 +144,7 @@ static void judge_res_5(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, NULL);
 	ret->expected = "no other process holds the listener when the target's process is gone";
 	for_each_round(f, r) {
 		bool any = false;

@@ -124,7 +124,7 @@ static void judge_res_3(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, NULL);
 	ret->expected = "threads come back to where they were, and none holds the exit";
 	for_each_round(f, r) {
 		const struct hung *h = hang_of(f, r);
@@ -180,7 +180,7 @@ static void judge_res_4(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, NULL);
 	ret->expected = "no descriptor is leaked by connections, no file is left in TMPDIR or /dev/shm";
 	for_each_round(f, r) {
 		one_growth(&t, r, "fds");

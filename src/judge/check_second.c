@@ -7,9 +7,6 @@
 #include "judge/second.h"
 #include "judge/shows.h"
 
-#define PROMPT (2 * NSEC_PER_SEC)
-#define WENT_ON (100 * NSEC_PER_MSEC)   /* who still answers then was not ended by the signal */
-
 static bool second_applies(const struct scenario *sc, const struct facts *f, bool interrupt)
 {
 	if (sc->sweep)
@@ -31,80 +28,6 @@ static bool int_applies(const struct scenario *sc, const struct facts *f)
 	return second_applies(sc, f, true);
 }
 
-static const char *second_name_of(const struct facts *f, const struct round_fact *r)
-{
-	return arena_printf(f->arena, "second signal (%s)", signal_name((int)fact_a(f, r->sig2)));
-}
-
-static void cite_second(const struct facts *f, const struct round_fact *r, struct finding *ret,
-	const struct conn_fact *c)
-{
-	const struct hung *h = hang_of(f, r);
-
-	cite(ret, r->sig);
-	cite(ret, r->sig2);
-	cite(ret, r->released);
-	if (c)
-		cite_conn(f, ret, c);
-	cite(ret, r->exit);
-	cite(ret, r->kill);
-	cite(ret, r->autopsy);
-	for (unsigned i = 0; i < h->n_cites; i++)
-		cite(ret, h->cites[i]);
-}
-
-static void hangs(struct sum *t, const struct round_fact *r, const char *id, enum level level)
-{
-	const struct facts *f = t->f;
-	const struct hung *h = hang_of(f, r);
-
-	if (h->kind == HANG_BORDER || !h->charged)
-		sum_unsure(t, r->exit ? r->exit : r->kill, "%s",
-			h->why ? h->why : "it ended just at its limit");
-	else if (strcmp(h->charged, id))
-		sum_see(t, h->charged);
-	else if (sum_bad(t, level, "server", "%s after the %s it was still there; suspect: %s",
-			 between(f, r->sig2, r->kill ? r->kill : r->exit), second_name_of(f, r),
-			 suspect_of(f, r)))
-		cite_second(f, r, t->ret, NULL);
-}
-
-static bool released_after(const struct facts *f, const struct round_fact *r)
-{
-	return r->released && fact_t(f, r->released) > fact_t(f, r->sig2);
-}
-
-/* Policy force: the process ends promptly because of the second signal, not because the drain was done.
- */
-static void judge_force(struct sum *t, const struct round_fact *r, const struct held *h, enum level level)
-{
-	const struct facts *f = t->f;
-	nsec_t took = nsec_sub(fact_t(f, r->exit), fact_t(f, r->sig2));
-	nsec_t prompt = grace_of(f) < PROMPT ? grace_of(f) : PROMPT;
-	struct ending e = ending_of(f, r);
-	const char *text = NULL;
-
-	if (!h->owed)
-		return; /* the first signal had cut what was in flight: nothing to force */
-	if (h->went_on && (h->went_on > WENT_ON || released_after(f, r)))
-		text = arena_printf(f->arena,
-			"the %s did not end the drain: it went on for %s and answered what was in "
-			"flight",
-			second_name_of(f, r), time_text(f, h->went_on));
-	else if (took > prompt)
-		text = arena_printf(f->arena, "%s only %s after the %s; a forced exit is prompt (%s)",
-			ending_text(f, &e), time_text(f, took), second_name_of(f, r),
-			time_text(f, prompt));
-	else if (!h->lost && h->completed == h->owed)
-		sum_unsure(t, r->exit,
-			"every request in flight was answered before the exit: the drain may have "
-			"ended by itself");
-	else
-		t->good++;
-	if (text && sum_bad(t, level, "server", "%s", text))
-		cite_second(f, r, t->ret, NULL);
-}
-
 /* Policy idempotent: the second changes nothing. */
 static void judge_idempotent(struct sum *t, const struct round_fact *r, const struct held *h)
 {
@@ -115,14 +38,14 @@ static void judge_idempotent(struct sum *t, const struct round_fact *r, const st
 	else if (sum_bad(t, MUST, "server",
 			 "%u of %u requests in flight were lost after the %s, which the policy says "
 			 "changes nothing: %s",
-			 h->lost, h->owed, second_name_of(f, r), loss_text(f, h->first_lost)))
-		cite_second(f, r, t->ret, h->first_lost);
+			 h->lost, h->owed, second_label(f, r), loss_text(f, h->first_lost)))
+		second_cite(f, r, t->ret, h->first_lost);
 }
 
 /* The first signal had ended it already: a fast stop is an answer too. */
 static void nobody_left(const struct facts *f, const struct sum *t, struct finding *ret)
 {
-	if (ret->outcome == SKIP && !t->elsewhere)
+	if (ret->outcome == SKIP && !t->elsewhere && !t->unseen)
 		found(f, ret, SKIP,
 			"nothing was in flight any more when the second signal was due: the first had "
 			"ended it");
@@ -142,7 +65,7 @@ static void judge_sig_3(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = expected[policy <= SECOND_IDEMPOTENT ? policy : SECOND_ANY];
 	for_each_round(f, r) {
 		struct held h;
@@ -151,11 +74,11 @@ static void judge_sig_3(
 			continue;
 		h = held_at_second(f, r);
 		if (hang_of(f, r)->kind != HANG_NONE)
-			hangs(&t, r, "SIG-3", MUST);
+			second_hangs(&t, r, "SIG-3", MUST);
 		else if (!r->exit)
 			sum_unsure(&t, r->sig2, "no end of the process was seen");
 		else if (policy == SECOND_FORCE)
-			judge_force(&t, r, &h, MUST);
+			second_forces(&t, r, &h, MUST);
 		else if (policy == SECOND_IDEMPOTENT)
 			judge_idempotent(&t, r, &h);
 		else
@@ -169,10 +92,11 @@ static void judge_sig_4(
 	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	enum level level = second_policy(f) == SECOND_FORCE ? MUST : SHOULD;
+	const struct round_fact *ignored = NULL;
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->level = level;
 	ret->expected = "a second SIGINT ends a drain that is being held open";
 	if (second_policy(f) == SECOND_IDEMPOTENT) {
@@ -187,16 +111,24 @@ static void judge_sig_4(
 		h = held_at_second(f, r);
 		bool freed = fact_before(f, r->released, fact_t(f, r->kill));
 
+		if (root_ignored(f, r, SIGINT) && second_policy(f) == SECOND_ANY) {
+			ignored = r;
+			continue;
+		}
 		/* a hang with nothing left to wait for is no patience: that is never right */
 		if (hang_of(f, r)->kind != HANG_NONE)
-			hangs(&t, r, "SIG-4", freed || !h.owed ? MUST : level);
+			second_hangs(&t, r, "SIG-4", freed || !h.owed ? MUST : level);
 		else if (!r->exit)
 			sum_unsure(&t, r->sig2, "no end of the process was seen");
 		else
-			judge_force(&t, r, &h, level);
+			second_forces(&t, r, &h, level);
 	}
 	sum_end(&t, "drains that were held open ended by the second SIGINT");
 	nobody_left(f, &t, ret);
+	if (ignored && ret->outcome == SKIP && !t.elsewhere)
+		found(f, ret, SKIP,
+			"the target ignores SIGINT (SigIgn in /proc/PID/status), as what a shell starts in the background "
+			"does: nothing to judge; start it so that SIGINT reaches it");
 }
 
 const struct check check_sig_3 = {

@@ -16,7 +16,7 @@ static void judge_sig_1(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = "once it has answered a request, the signal's default action does not kill it";
 	for_each_round(f, r) {
 		struct ending e = ending_of(f, r);
@@ -72,7 +72,7 @@ static void judge_sig_6(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = "as PID 1 of a container it stops on the signal as anywhere else";
 	for_each_round(f, r) {
 		const struct hung *h = hang_of(f, r);

@@ -76,7 +76,7 @@ static void judge_sig_2(
 	struct sum t;
 
 	(void)sc, (void)arena;
-	sum_begin(&t, f, ret);
+	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = "a signal at any moment of the start-up ends it, and nothing is left behind";
 	for (uint32_t i = 0; i < f->n_rounds; i++)
 		if (f->rounds[i].sig && f->rounds[i].launch)

@@ -275,7 +275,8 @@ void judge_all(const struct scenario *sc, const struct events *ev, char **only, 
 	judge_checks(sc, f, only, skip, arena, ret);
 	sum_up(f, ret);
 	for_each_conn(f, c) {
-		ret->connections[c->outcome]++;
+		if (!round_of(f, c)->control)
+			ret->connections[c->outcome]++;
 	}
 	cite_frames(f, arena, ret);
 	ret->target_tail = tail_of(f, ret, arena);

@@ -213,7 +213,22 @@ void found(const struct facts *f, struct finding *ret, enum outcome outcome, con
 
 void sum_begin(struct sum *t, const struct facts *f, struct finding *ret)
 {
-	*t = (struct sum){ .f = f, .ret = ret };
+	sum_begin_of(t, f, ret, "connections");
+}
+
+void sum_begin_of(struct sum *t, const struct facts *f, struct finding *ret, const char *unit)
+{
+	*t = (struct sum){ .f = f, .ret = ret, .unit = unit };
+}
+
+/* "; the same on 3 of 4 rounds" */
+static const char *same_text(const struct sum *t, uint32_t n, uint32_t all)
+{
+	if (n < 2)
+		return "";
+	if (!t->unit)
+		return arena_printf(t->f->arena, "; %u such in all", n);
+	return arena_printf(t->f->arena, "; the same %s %u of %u %s", strcmp(t->unit, "rounds") ? "on" : "in", n, all, t->unit);
 }
 
 bool sum_bad(struct sum *t, enum level level, const char *whose, const char *fmt, ...)
@@ -282,16 +297,9 @@ void sum_end(struct sum *t, const char *what)
 	uint32_t all = t->good + t->bad + t->unsure + t->contract + t->elsewhere + t->unseen;
 
 	if (t->bad) {
-		if (t->bad > 1)
-			found(f, t->ret, FAIL, "%s; the same on %u of %u connections", t->ret->actual,
-				t->bad, all);
-		else
-			t->ret->outcome = FAIL;
+		found(f, t->ret, FAIL, "%s%s", t->ret->actual, same_text(t, t->bad, all));
 	} else if (t->unsure) {
-		found(f, t->ret, UNSURE, "%s%s", t->unsure_text,
-			t->unsure > 1 ?
-				arena_printf(f->arena, "; the same on %u of %u", t->unsure, all) :
-				"");
+		found(f, t->ret, UNSURE, "%s%s", t->unsure_text, same_text(t, t->unsure, all));
 	} else if (t->good || t->contract) {
 		const char *also = "";
 

@@ -53,12 +53,14 @@ struct sum {
 	const struct facts *f;
 	struct finding *ret;
 	uint32_t good, bad, unsure, contract, elsewhere, unseen;
+	const char *unit;               /* of what it counts: "rounds"; NULL: good ones and bad ones are not of one kind */
 	uint64_t see;                   /* who answers for elsewhere: finding.see */
 	const char *unsure_text, *unseen_text;
 	bool must;
 };
 
-void sum_begin(struct sum *t, const struct facts *f, struct finding *ret);
+void sum_begin(struct sum *t, const struct facts *f, struct finding *ret);      /* of connections */
+void sum_begin_of(struct sum *t, const struct facts *f, struct finding *ret, const char *unit);
 /* A violation; true if it is the one that will be told (cite it then). */
 bool sum_bad(struct sum *t, enum level level, const char *whose, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

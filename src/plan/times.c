@@ -113,6 +113,7 @@ static nsec_t hard_stop(const struct scenario *sc)
 		round += time_of(&sc->steps[i].when);
 	round += sc->leak_batches * (armed + 2 * NSEC_PER_SEC);
 	rounds += sc->restart.how == RESTART_AFTER_EXIT || sc->restart.how == RESTART_CRASH;
+	rounds += sc->n_signals > 1 || (sc->n_signals && sc->signals[0].count > 1);     /* the first alone, after a hang */
 	if (restart_hands_over(&sc->restart))
 		round += (sc->restart.times + 3) * (3 * sc->restart.within + armed);
 	if (sc->sweep)

@@ -67,6 +67,15 @@ void still_open(struct run *r)
 	}
 }
 
+/* It never closed its listener. Who still answers newcomers did not begin to stop, whatever else holds it. */
+static void still_serves(struct run *r)
+{
+	int status = r->watching && r->t_signal && !r->t_on[ON_LISTENER_CLOSED] ? ask_and_wait(r, "/", NSEC_PER_SEC) : 0;
+
+	if (status)
+		events_add(r->ev, EV_SERVES, -1, status, 0, NULL);
+}
+
 /* The grace is over. Page tables of a process that is already inside do_exit take 65-90 us per MiB to tear down: that is
  * no reason to kill it, and no reason to call it slow. */
 void autopsy_and_kill(struct run *r, const char *why)
@@ -83,6 +92,7 @@ void autopsy_and_kill(struct run *r, const char *why)
 	target_census(r, "grace", true);
 	for (unsigned i = 0; i < n && i < 8; i++)
 		one_autopsy(r, v[i].pid);
+	still_serves(r);
 	runtime = autopsy_runtime(r->pid);
 	if (runtime) {
 		events_addf(r->ev, EV_HARNESS_KILL, -1, r->pid, SIGQUIT, "the %s runtime prints all its stacks", runtime);
@@ -261,7 +271,13 @@ static void log_nonce(struct run *r, const char *line, int stream)
 	}
 }
 
-static void log_words(struct run *r, struct log_file *lf, int stream)
+/* What is worth telling of the log after the signal: once, and Python's answer to Ctrl-C besides. */
+struct bad_words {
+	bool said, interrupted;
+	int64_t traceback_at;           /* a Traceback whose last line, which says what it is, has not come; -1: none */
+};
+
+static void bad_line(struct run *r, struct bad_words *w, const char *line, int stream, int64_t at)
 {
 	static const char *const bad[] = {
 		"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "MemorySanitizer", "UndefinedBehaviorSanitizer",
@@ -269,8 +285,30 @@ static void log_words(struct run *r, struct log_file *lf, int stream)
 		"double free or corruption", "Assertion `", "Segmentation fault", "free(): invalid", "malloc(): ",
 		"thread 'main' panicked", "Exception in thread", "UnhandledPromiseRejection", "uncaughtException",
 	};
+
+	if (w->traceback_at >= 0 && *line && *line != ' ') {
+		bool interrupt = !strncmp(line, "KeyboardInterrupt", 17), *said = interrupt ? &w->interrupted : &w->said;
+
+		if (!*said)
+			events_addf(r->ev, EV_LOG_BAD, -1, stream, w->traceback_at, "Traceback: %.400s", line);
+		*said = true;
+		w->traceback_at = -1;
+	}
+	if (!w->said && w->traceback_at < 0 && !strncmp(line, "Traceback (most recent", 22)) {
+		w->traceback_at = at;
+		return;
+	}
+	for (size_t i = 0; !w->said && w->traceback_at < 0 && i < sizeof bad / sizeof *bad; i++)
+		if (strstr(line, bad[i])) {
+			w->said = true;
+			events_addf(r->ev, EV_LOG_BAD, -1, stream, at, "%.400s", line);
+		}
+}
+
+static void log_words(struct run *r, struct log_file *lf, int stream)
+{
+	struct bad_words bad = {.traceback_at = -1};
 	int64_t at = 0;
-	bool said_bad = false;
 
 	/* 8 MiB are enough of any log; a line longer than the buffer is taken in pieces */
 	while (at < 8 << 20) {
@@ -278,23 +316,22 @@ static void log_words(struct run *r, struct log_file *lf, int stream)
 		char *line = (char *)r->buf, *nl;
 
 		if (got <= 0)
-			return;
+			break;
 		r->buf[got] = '\0';
 		for (; (nl = memchr(line, '\n', (size_t)((char *)r->buf + got - line))) || line == (char *)r->buf;
 		     line = nl + 1) {
 			if (nl)
 				*nl = '\0';
-			for (size_t i = 0; !said_bad && at >= lf->at_signal && i < sizeof bad / sizeof *bad; i++)
-				if (strstr(line, bad[i])) {
-					said_bad = true;
-					events_addf(r->ev, EV_LOG_BAD, -1, stream, at, "%.400s", line);
-				}
+			if (at >= lf->at_signal)
+				bad_line(r, &bad, line, stream, at);
 			log_nonce(r, line, stream);
 			at += nl ? nl + 1 - line : got;
 			if (!nl)
 				break;
 		}
 	}
+	if (bad.traceback_at >= 0)
+		events_add(r->ev, EV_LOG_BAD, -1, stream, bad.traceback_at, "Traceback (most recent call last)");
 }
 
 void target_logs(struct run *r)

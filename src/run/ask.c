@@ -96,3 +96,26 @@ int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn
 	loop_add(r->loop, &a->w, EPOLLOUT);
 	return 0;
 }
+
+static void got_answer(struct run *r, void *arg, int status, const char *body)
+{
+	(void)arg;
+	(void)body;
+	r->ready_status = status;
+}
+
+static bool answered(struct run *r)
+{
+	return r->ready_status != 0 || !r->alive;
+}
+
+int ask_and_wait(struct run *r, const char *path, nsec_t within)
+{
+	r->ready_status = 0;
+	if (r->n_ports && r->warmup.proto && r->warmup.proto->has_heads)
+		ask(r, 0, path, within, got_answer, NULL);
+	else
+		return 0;
+	pump(r, answered, clock_now() + within);
+	return r->ready_status;
+}

@@ -205,6 +205,7 @@ struct run {
 	nsec_t t_signal, t_prev_signal, t_grace;
 	unsigned n_signals;
 	bool second_contract;
+	bool control;                   /* this round only tells whose doing the hang of the one before was */
 	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
 	uint16_t census_no;
 	uint32_t leak_from;             /* first connection of the batch */
@@ -369,6 +370,8 @@ int watch_health(struct run *r, unsigned port, const char *service, ask_fn fn, v
 bool health_told(const struct run *r);          /* its first word has come, or there is none to come */
 void health_end(struct run *r);
 void readiness_watch(struct run *r);            /* watch.c: for `readiness: watch`, until its first word */
+/* The same, awaited: status or -errno; 0 if nothing can be asked (no port, no protocol with a status). */
+int ask_and_wait(struct run *r, const char *path, nsec_t within);
 
 /* aftermath.c */
 void aftermath(struct run *r);

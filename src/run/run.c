@@ -61,6 +61,42 @@ static int start_capture(struct run *r)
 	return capture_begin(r->world->cap, path, ports, n, r->ev, r->err);
 }
 
+/* A round of its own in the same run: other ports, the clients anew. */
+static int next_round(struct run *r, const char *label)
+{
+	r->ev->round++;
+	return ports_choose(r) < 0 || clients_prepare(r) < 0 ? -1 : round_run(r, label);
+}
+
+/* It outlived its grace after two signals. Whether that is the second one's doing, only the same with the first alone can
+ * tell. Under `force` the second has to end it in any case. */
+static int control_round(struct run *r)
+{
+	const struct scenario *whole = r->sc;
+	struct scenario one = *whole;
+	struct signal_spec first;
+
+	if (!r->harness_killed || r->runaway || r->n_signals < 2 || whole->restart.how || r->world->interrupted ||
+	    whole->expect.second == SECOND_FORCE)
+		return 0;
+	first = whole->signals[0];
+	first.count = 1;
+	one.signals = &first;
+	one.n_signals = 1;
+	round_end(r);
+	r->sc = &one;
+	r->control = true;
+	/* a control that fails to run tells nothing, and takes nothing away */
+	int rc = next_round(r, "control: the first signal alone");
+
+	if (rc < 0 && !r->world->interrupted)
+		*r->err = (struct err){0};
+	round_end(r);
+	r->control = false;
+	r->sc = whole;
+	return r->world->interrupted ? rc : 0;
+}
+
 static int run_rounds(struct run *r)
 {
 	static const char *const to_text[] = {"process", "group", "tty", "child", "init"};
@@ -69,8 +105,10 @@ static int run_rounds(struct run *r)
 
 	if (whole->sweep)
 		return sweep_run(r);
-	if (!whole->n_vary_to)
-		return round_run(r, "");
+	if (!whole->n_vary_to) {
+		rc = round_run(r, "");
+		return rc < 0 ? rc : control_round(r);
+	}
 	for (size_t i = 0; i < whole->n_vary_to && rc == 0; i++) {
 		struct scenario one = *whole;
 		struct signal_spec sig[8];
@@ -82,13 +120,7 @@ static int run_rounds(struct run *r)
 			sig[k].to = whole->vary_to[i];
 		}
 		r->sc = &one;
-		if (i > 0) {
-			r->ev->round++;
-			if (ports_choose(r) < 0 || clients_prepare(r) < 0)
-				rc = -1;
-		}
-		if (rc == 0)
-			rc = round_run(r, to_text[whole->vary_to[i]]);
+		rc = i ? next_round(r, to_text[whole->vary_to[i]]) : round_run(r, to_text[whole->vary_to[i]]);
 		round_end(r);
 		r->sc = whole;
 	}

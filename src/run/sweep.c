@@ -16,19 +16,6 @@ static bool exited(struct run *r)
 	return !r->alive;
 }
 
-static bool answered(struct run *r)
-{
-	return r->ready_status != 0 || !r->alive;
-}
-
-static void got_answer(struct run *r, void *arg, int status, const char *body)
-{
-	(void)arg;
-	(void)body;
-	events_add(r->ev, EV_READINESS, -1, status, 0, NULL);
-	r->ready_status = status;
-}
-
 /* The time from exec to the first answer, by one ordinary start. */
 static nsec_t calibrate(struct run *r)
 {
@@ -48,10 +35,10 @@ static void still_alive(struct run *r)
 
 	if (census_one(r->pid, false, &p) == 0 && p.exiting)
 		return;
-	r->ready_status = 0;
-	if (r->n_ports && r->warmup.proto && r->warmup.proto->has_heads)
-		ask(r, 0, "/", NSEC_PER_SEC, got_answer, NULL);
-	pump(r, answered, clock_now() + NSEC_PER_SEC);
+	int status = ask_and_wait(r, "/", NSEC_PER_SEC);
+
+	if (status)
+		events_add(r->ev, EV_READINESS, -1, status, 0, NULL);
 	autopsy_and_kill(r, "alive after a signal during start-up");
 }
 

@@ -1,0 +1,72 @@
+"""A server as people write it by hand: a thread for each connection. Each switch leaves one thing out (test_blame.py).
+
+usage: own_server.py PORT [deaf] [no-reuse] [keep-alive]
+  deaf        SIGTERM sets a flag that the accept loop does not look at
+  no-reuse    no SO_REUSEADDR on the listener
+  keep-alive  connections are kept open after the answer
+SIGINT is left to Python: KeyboardInterrupt, or nothing at all if it was ignored when the process began.
+"""
+import http.client
+import os
+import signal
+import socket
+import sys
+import threading
+
+port, switches = int(sys.argv[1]), set(sys.argv[2:])
+stopping = threading.Event()
+
+
+def nonce_of(head):
+    for line in head.split("\r\n"):
+        if line.lower().startswith("x-drainspec-nonce:"):
+            return line.partition(":")[2].strip()
+    return ""
+
+
+def body_of(path, nonce):
+    if not path.startswith("/gate"):
+        return b"ok"
+    call = http.client.HTTPConnection(os.environ["DRAINSPEC_GATE"])
+    call.request("GET", path, headers={"X-Drainspec-Nonce": nonce})
+    body = call.getresponse().read()
+    call.close()
+    return body
+
+
+def serve(conn):
+    with conn:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            more = conn.recv(65536)
+            if not more:
+                return
+            head += more
+        path, nonce = head.split()[1].decode(), nonce_of(head.decode())
+        body = body_of(path, nonce)
+        keep = "keep-alive" in switches and not stopping.is_set()
+        lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}"]
+        lines += [f"X-Drainspec-Nonce: {nonce}"] if path.startswith("/gate") else []
+        lines += [] if keep else ["Connection: close"]
+        conn.sendall("\r\n".join(lines + ["", ""]).encode() + body)
+        if keep:
+            conn.recv(65536)
+
+
+def stop(signo, frame):
+    stopping.set()
+    if "deaf" not in switches:
+        sys.exit(0)
+
+
+signal.signal(signal.SIGTERM, stop)
+listener = socket.socket()
+if "no-reuse" not in switches:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+listener.bind(("127.0.0.1", port))
+listener.listen(64)
+try:
+    while True:     # no daemons: Python waits for the threads before it ends
+        threading.Thread(target=serve, args=(listener.accept()[0],)).start()
+finally:
+    listener.close()

@@ -1,0 +1,91 @@
+"""Servers as people write them by hand: the finding is the one root cause, and it is the server's."""
+import sys
+
+import pytest
+
+from support import ROOT, unanswered, verdicts
+
+SERVER = ROOT / "harness" / "e2e" / "servers" / "own_server.py"
+IGNORES_INT = ("sh", "-c", "trap '' INT; exec \"$@\"", "sh")
+"""As a shell starts its background jobs: SigIgn of the server has SIGINT, and no handler of its own takes it out."""
+
+
+def judged(cli, only, *switches, options=(), prefix=()):
+    """{(check, outcome, level)} that are neither PASS nor SKIP, and the report."""
+    got = cli("check", "--slow", "gate", "--grace", "1s", "--only", only, *options, "-o", "json", "--", *prefix,
+              sys.executable, SERVER, "${PORT}", *switches)
+    report = got.json
+    assert not unanswered(report)
+    return {v[1:] for v in verdicts(report) if v[2] not in ("PASS", "SKIP")}, report
+
+
+def finding(report, scenario, check):
+    return next(v for s in report["scenarios"] if s["name"] == scenario for v in s["verdicts"] if v["check"] == check)
+
+
+def test_the_good_one_is_good(cli):
+    bad, report = judged(cli, "idle,quiet,in-flight,restart,second-armed,second-int,ways")
+    assert bad == set() and report["exit"] == 0
+
+
+# The signal had no effect: whatever else holds it then, it never began to stop.
+
+def test_deaf_with_idle_clients_never_began_to_stop(cli):
+    bad, report = judged(cli, "idle,quiet", "deaf", "keep-alive")
+    assert bad == {("EXI-2", "FAIL", "MUST")}, "an idle connection is not what holds it"
+    assert "still answers new clients" in finding(report, "idle", "EXI-2")["actual"]
+    assert finding(report, "idle", "CON-6")["see"] == ["EXI-2"]
+
+
+def test_idle_clients_hold_one_that_did_begin(cli):
+    bad, _ = judged(cli, "idle", "keep-alive")
+    assert bad == {("CON-6", "FAIL", "MUST")}
+
+
+# The second signal is charged with a hang only if the first alone does not hang as well.
+
+@pytest.mark.parametrize("scenario", ["second-armed", "second-after-listener-closed", "storm"])
+def test_the_second_signal_is_not_blamed_for_a_hang_of_the_first(cli, scenario):
+    bad, report = judged(cli, scenario, "deaf")
+    assert bad == {("EXI-2", "FAIL", "MUST")}
+    assert "the first signal alone does not end it either" in finding(report, scenario, "EXI-2")["actual"] or \
+        "still answers new clients" in finding(report, scenario, "EXI-2")["actual"]
+
+
+# SIGINT ignored from the start says nothing about the server, unless it was promised that the second forces.
+
+def test_ignored_sigint_is_no_fault(cli):
+    bad, report = judged(cli, "second-int,ways-terminal,in-flight", prefix=IGNORES_INT)
+    assert bad == set() and report["exit"] == 0
+    assert finding(report, "second-int", "SIG-4")["outcome"] == "SKIP"
+    assert "SigIgn" in finding(report, "second-int", "SIG-4")["actual"]
+    assert finding(report, "ways-terminal", "SIG-5")["outcome"] == "SKIP", "three rounds that had to be killed agree in nothing"
+
+
+def test_ignored_sigint_breaks_the_promise_to_force(cli):
+    bad, report = judged(cli, "second-int", options=("--second", "force"), prefix=IGNORES_INT)
+    assert bad == {("SIG-4", "FAIL", "MUST")}
+    assert "SigIgn" in finding(report, "second-int", "SIG-4")["actual"]
+
+
+def test_ignored_sigint_is_a_fault_where_it_is_the_signal_to_stop(cli):
+    bad, report = judged(cli, "quiet", options=("--signal", "SIGINT"), prefix=IGNORES_INT)
+    assert bad == {("EXI-2", "FAIL", "MUST")}
+    assert "SigIgn" in finding(report, "quiet", "EXI-2")["actual"] and finding(report, "quiet", "EXI-2")["hint"]
+
+
+# A missing SO_REUSEADDR is one finding, and the server's.
+
+def test_missing_reuseaddr_is_charged_once_and_to_the_server(cli):
+    bad, report = judged(cli, "restart", "no-reuse")
+    assert bad == {("LSN-3", "FAIL", "MUST")}
+    found = finding(report, "restart", "LSN-3")
+    assert found["whose"] == "server" and "SO_REUSEADDR" in found["hint"] and "TIME-WAIT" in found["actual"]
+    assert finding(report, "restart", "LSN-4")["see"] == ["LSN-3"]
+
+
+def test_python_s_answer_to_ctrl_c_is_no_crash(cli):
+    bad, report = judged(cli, "ways-terminal")
+    assert bad == {("EXI-3", "FAIL", "SHOULD")}
+    found = finding(report, "ways-terminal", "EXI-3")
+    assert "KeyboardInterrupt" in found["hint"] and "3 of 3 rounds" in found["actual"]
