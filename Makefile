@@ -19,7 +19,10 @@ endif
 SRC     := $(wildcard src/*/*.c)
 OBJ     := $(SRC:%.c=$(BUILD)/%.o) $(BUILD)/gen/battery.o
 LIB_OBJ := $(filter-out $(BUILD)/src/cli/main.o,$(OBJ))
-BATTERY := $(sort $(wildcard scenarios/battery/*.yaml))
+# What everybody asks first comes first: its findings are told in full, those of the others refer to them.
+FIRST   := quiet in-flight idle streaming
+BATTERY := $(FIRST:%=scenarios/battery/%.yaml)
+BATTERY += $(filter-out $(BATTERY),$(sort $(wildcard scenarios/battery/*.yaml)))
 
 .PHONY: all clean
 all: $(DRAINSPEC) fixtures
@@ -34,7 +37,7 @@ $(BUILD)/%.o: %.c
 	$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # The battery is part of the program: it works wherever the binary is put.
-$(BUILD)/gen/battery.c: $(BATTERY) harness/setup/embed.sh
+$(BUILD)/gen/battery.c: $(BATTERY) harness/setup/embed.sh Makefile
 	@mkdir -p $(@D)
 	sh harness/setup/embed.sh $(BATTERY) > $@.tmp && mv $@.tmp $@
 

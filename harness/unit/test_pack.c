@@ -6,12 +6,6 @@
 #include "session/pack.h"
 #include "report_samples.h"
 
-#define ONE(i) &sample_checks[i]
-__attribute__((weak)) const struct check *const checks[] = {
-	ONE(0), ONE(1), ONE(2), ONE(3), ONE(4), ONE(5), ONE(6), ONE(7),
-};
-__attribute__((weak)) const size_t n_checks = SAMPLE_CHECKS;
-
 /* The pack knows checks by their place in checks[], so the samples' have to be from there. */
 static void adopt(struct result *r, struct verdict *v)
 {

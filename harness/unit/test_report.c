@@ -92,7 +92,8 @@ START_TEST(text_shortens_what_was_said_before)
 
 	/* in its first block, and in the last lines */
 	ck_assert_uint_eq(count_of(t, "call server.close()"), 2);
-	HAS(t, "what to do  as above, in in-flight");
+	HAS(t, "\n  FAIL CON-1 (MUST) as in in-flight; evidence reports/2026-01-02-030405-server/pipelined\n");
+	ck_assert_uint_eq(count_of(t, "fault       the server"), 1);
 	HAS(t, "UNSURE HAR-3");
 	HAS(t, "fault       drainspec itself");
 	free(t);
@@ -102,6 +103,29 @@ START_TEST(text_shortens_what_was_said_before)
 	ck_assert_str_eq(sentence.p, "Interrupted after 4 of 6 scenarios. 1 MUST check failed in 2 of 4 scenarios: "
 			 "CON-1 (in-flight, pipelined). Not judged (BROKEN): crash.");
 	buf_free(&sentence);
+}
+END_TEST
+
+START_TEST(text_tells_each_suspect_once)
+{
+	char *t = render("text", &env0, sample_suspects, 3, false);
+
+	HAS(t, "FAIL EXI-2 (MUST) quiet: the process ends");
+	HAS(t, "FAIL EXI-2 (MUST) as in quiet; evidence reports/2026-01-02-030405-server/idle");
+	HAS(t, "FAIL EXI-2 (MUST) late: the process ends");
+	HAS(t, "what to do  give the drain a deadline");
+	free(t);
+}
+END_TEST
+
+/* An ending that is no fault is not left to the reader's fears. */
+START_TEST(text_says_what_was_expected)
+{
+	char *t = render("text", &env0, samples, S_MAIN, false);
+
+	HAS(t, "1 truncated (expected: the second signal cut it)");
+	HAS(t, "scenarios     1 FAILED, 1 warning, 2 passed, 2 skipped\n");
+	free(t);
 }
 END_TEST
 
@@ -162,6 +186,8 @@ START_TEST(json_reads_back)
 
 	ck_assert_str_eq(json_string_value(json_object_get(v, "check")), "CON-1");
 	ck_assert_str_eq(json_string_value(json_object_get(v, "outcome")), "FAIL");
+	ck_assert_str_eq(json_string_value(json_object_get(v, "kind")), "FAIL");
+	ck_assert_str_eq(json_string_value(json_object_get(v, "hint")), "call server.close() and wait for its callback before process.exit()");
 	ck_assert_uint_eq(json_array_size(json_object_get(v, "events")), 3);
 	ck_assert_int_eq(json_integer_value(json_array_get(json_object_get(v, "frames"), 1)), 9);
 	ck_assert_int_eq(json_integer_value(json_object_get(json_object_get(sc, "connections"), "completed")), 48);
@@ -206,9 +232,14 @@ START_TEST(github_annotates_at_most_ten)
 	char *t = render("github", &env0, all, 30, false);
 
 	ck_assert_uint_eq(count_of(t, "\n::error "), 10);
-	HAS(t, "\n::error file=battery/in-flight.yaml,title=CON-1 (MUST) FAIL::in-flight: ");
+	/* the battery is in nobody's repository: nothing is cited, or the settings file where there is one */
+	HAS(t, "\n::error title=CON-1 (MUST) FAIL::in-flight: ");
 	HAS(t, "::21 more in the log");
 	HAS(t, "%0Afault: the server: ");
+	free(t);
+	all[0].path = "/dev/null";      /* a file that is there */
+	t = render("github", &env0, all, 1, false);
+	HAS(t, "\n::error file=/dev/null,title=CON-1 (MUST) FAIL::in-flight: ");
 	free(t);
 }
 END_TEST
@@ -323,6 +354,8 @@ int main(int argc, char **argv)
 	tcase_add_test(t, text_keeps_to_its_width_and_to_ascii);
 	tcase_add_test(t, colour_only_repeats_the_words);
 	tcase_add_test(t, text_shortens_what_was_said_before);
+	tcase_add_test(t, text_tells_each_suspect_once);
+	tcase_add_test(t, text_says_what_was_expected);
 	tcase_add_test(t, nasty_strings_are_tamed);
 	tcase_add_test(t, tap_numbers_and_plan);
 	tcase_add_test(t, json_reads_back);

@@ -92,6 +92,7 @@ static void judge_con_8(const struct scenario *sc, const struct facts *f, struct
 const struct check check_con_8 = {
 	.id = "CON-8", .title = "the accept queue is served or refused", .level = SHOULD,
 	.shows = shows_unaccepted, .applies = backlog_applies, .judge = judge_con_8,
+	.todo = "accept until EAGAIN once more before the listener is closed, or hand it to the next process",
 	.why = "The kernel completes handshakes and even ACKs request bytes before the server accepts. When the listener is "
 	       "closed, all of these get an RST (inet_csk_listen_stop, net/ipv4/inet_connection_sock.c). Every server loses "
 	       "some in a burst; how many is no chance: it is the accept queue's length. A listener that stays open while the "

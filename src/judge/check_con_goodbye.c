@@ -66,6 +66,7 @@ static void judge_con_7(
 const struct check check_con_7 = {
 	.id = "CON-7", .title = "answers while draining say goodbye", .level = SHOULD,
 	.applies = goodbye_applies, .judge = judge_con_7,
+	.todo = "once the stop has begun, send 'Connection: close' with every answer",
 	.why = "A server that will close must say so in its last answer (Connection: close, RFC 9112, "
 	       "9.6), or the client reuses the connection and its next request meets the close: a race "
 	       "that loses requests although nobody failed.",

@@ -152,6 +152,7 @@ static void judge_con_5(
 const struct check check_con_4 = {
 	.id = "CON-4", .title = "a half-sent request ends cleanly", .level = MUST,
 	.shows = shows_half, .applies = half_applies, .judge = judge_con_4,
+	.todo = "answer half a request with 408 or 503, or with a plain FIN; never act on a body that is not whole",
 	.why = "Half a request is not yet work, but an RST tells the client nothing, and a 2xx for "
 	       "half a body is data loss that looks like success. RFC 9110 has the honest words: 408 "
 	       "(15.5.9) and 503 (15.6.4); a FIN is enough.",
@@ -175,6 +176,7 @@ const struct check check_con_4 = {
 const struct check check_con_5 = {
 	.id = "CON-5", .title = "a pipelined successor is not half-run", .level = MUST,
 	.shows = shows_pipelined, .applies = pipeline_applies, .judge = judge_con_5,
+	.todo = "look at the stop flag between two requests of a connection, never within an answer",
 	.why = "A client may send the next request before the answer to the first (RFC 9112, 9.3.2). "
 	       "When the server closes after the first answer, the client may repeat what was not "
 	       "answered at all; of a half answer it cannot know.",

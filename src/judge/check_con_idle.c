@@ -80,6 +80,7 @@ static void judge_con_6(
 const struct check check_con_6 = {
 	.id = "CON-6", .title = "idle connections do not hold the exit", .level = MUST,
 	.applies = idle_applies, .judge = judge_con_6,
+	.todo = "when the stop begins, close every connection that has no request in progress",
 	.why = "Every browser and every connection pool keeps idle connections. A server that waits "
 	       "for them exits only when its idle timeout runs out, long after the supervisor's "
 	       "patience, and is then killed with whatever it was doing. Either side may close an idle "

@@ -242,6 +242,7 @@ static void judge_con_3(
 const struct check check_con_1 = {
 	.id = "CON-1", .title = "a request in flight gets its whole answer", .level = MUST,
 	.shows = shows_owed, .applies = in_flight_applies, .judge = judge_con_1,
+	.todo = "stop accepting, wait until every handler has answered, and only then let the process end",
 	.why = "A request that the server has read is a promise: the client cannot know whether it had "
 	       "an effect, so it may not repeat it unless it is idempotent (RFC 9110, 9.2.2). An "
 	       "answer shorter than its Content-Length is incomplete (RFC 9112, 8), and load "
@@ -269,6 +270,7 @@ const struct check check_con_1 = {
 const struct check check_con_2 = {
 	.id = "CON-2", .title = "no RST on a request in flight", .level = MUST,
 	.shows = shows_owed, .applies = in_flight_applies, .judge = judge_con_2,
+	.todo = "close a connection only after its answer is written and its request read: shutdown(SHUT_WR), then close()",
 	.why = "An RST discards what the client has not read yet, and most clients report it as a "
 	       "network fault, not as a server that stopped. The kernel sends it when a socket is "
 	       "closed with unread data (tcp_close, net/ipv4/tcp.c; RFC 9293, 3.6.1), with SO_LINGER "
@@ -290,6 +292,7 @@ const struct check check_con_2 = {
 const struct check check_con_3 = {
 	.id = "CON-3", .title = "no lost tail: an answer that was sent arrives", .level = MUST,
 	.shows = shows_owed, .applies = tail_applies, .judge = judge_con_3,
+	.todo = "read what the client still sends (or shutdown(SHUT_WR) and wait for its FIN) before close()",
 	.why = "close() with unread bytes in the receive queue (a pipelined request, the rest of an "
 	       "upload) makes the kernel send RST instead of FIN, and the RST can overtake the end of "
 	       "the answer. RFC 9112, 9.6 asks servers to close in steps: stop writing, read on until "

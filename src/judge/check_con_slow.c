@@ -5,22 +5,9 @@
 #include "judge/say.h"
 #include "judge/shows.h"
 
-/* Does the scenario let this client read again? One that never reads may be cut by a server that bounds
- * it. */
-static bool means_to_read(const struct facts *f, const struct conn_fact *c)
-{
-	const char *name = f->sc->clients[c->spec].name;
-
-	for (size_t i = 0; i < f->sc->n_steps; i++)
-		if (f->sc->steps[i].what == STEP_READ &&
-			(!f->sc->steps[i].client || (name && !strcmp(f->sc->steps[i].client, name))))
-			return true;
-	return false;
-}
-
 static bool reads_on(const struct facts *f, const struct conn_fact *c)
 {
-	return c->phase == PHASE_SLOW_READER && conn_armed(f, c) && means_to_read(f, c);
+	return c->phase == PHASE_SLOW_READER && conn_armed(f, c) && conn_means_to_read(f, c);
 }
 
 static bool slow_applies(const struct scenario *sc, const struct facts *f)
@@ -168,6 +155,7 @@ static void judge_con_12(
 const struct check check_con_10 = {
 	.id = "CON-10", .title = "a slow reader gets every byte", .level = MUST,
 	.shows = shows_slow_reader, .applies = slow_applies, .judge = judge_con_10,
+	.todo = "let a connection go when its last byte is written to the socket, not when its handler has returned",
 	.why = "write() returning is not delivery: what the socket buffer did not take is still in the "
 	       "server. One that ends with it loses the end of every big answer to a slow network, "
 	       "with status 200.",
@@ -190,6 +178,7 @@ const struct check check_con_10 = {
 const struct check check_con_11 = {
 	.id = "CON-11", .title = "a stream ends with its protocol's close", .level = MUST,
 	.shows = shows_clients, .applies = stream_applies, .judge = judge_con_11,
+	.todo = "end every open stream with its last chunk (\"0\\r\\n\\r\\n\") before the connection is closed",
 	.why = "The last chunk (RFC 9112, 7.1) is the only difference between a stream that ended and "
 	       "one that broke: without it every client must call the answer incomplete (RFC 9112, 8).",
 	.proof = "A chunked answer had begun before the signal. Then the client saw FIN without the "
@@ -209,6 +198,7 @@ const struct check check_con_11 = {
 const struct check check_con_12 = {
 	.id = "CON-12", .title = "no ghosts: every peer is told", .level = MUST,
 	.applies = ghost_applies, .judge = judge_con_12,
+	.todo = "do not set TCP_DEFER_ACCEPT, and close every accepted connection before the process ends",
 	.why = "A client whose handshake is complete and that hears nothing waits until its own "
 	       "timeout, often minutes. With TCP_DEFER_ACCEPT (tcp(7)) the kernel holds connections "
 	       "that sent nothing back as requests, and when the listener closes they are forgotten "

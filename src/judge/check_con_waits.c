@@ -97,6 +97,7 @@ static void judge_con_13(
 const struct check check_con_13 = {
 	.id = "CON-13", .title = "who waits for others is let go", .level = MUST,
 	.applies = waits_applies, .judge = judge_con_13,
+	.todo = "when the stop begins, answer blocked commands (null or an error) and close subscriptions between two messages",
 	.why = "A blocked command (BLPOP, XREAD BLOCK) or a subscription is answered when another client does "
 	       "something. No work of it is in flight, so nothing is lost when the server closes: Redis closes such "
 	       "clients with a bare FIN. But half a message is lost for both sides, an RST tells nobody anything, and a "

@@ -106,6 +106,7 @@ static void judge_exi_4(
 const struct check check_exi_4 = {
 	.id = "EXI-4", .alone = true, .title = "the log is flushed", .level = MUST,
 	.applies = log_applies, .judge = judge_exi_4,
+	.todo = "flush and close the log as the last step before the exit, and never leave by _exit() or SIGKILL",
 	.why = "The last lines are the ones that people look for after an incident. stdout to a pipe is fully buffered"
 	       " in C and Python, and os.Exit, _exit and process.exit skip the flush.",
 	.proof = "Each request carries a nonce in its User-Agent. If the log named the requests before the signal, it "

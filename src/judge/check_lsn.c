@@ -203,6 +203,7 @@ static void judge_lsn_6(
 const struct check check_lsn_1 = {
 	.id = "LSN-1", .title = "the listener closes in time", .level = MUST,
 	.applies = listener_applies, .judge = judge_lsn_1,
+	.todo = "close every listener first when the signal comes, in each process that has a copy of it",
 	.why = "As long as the port listens, the kernel completes handshakes for clients that the "
 	       "server will never serve; a balancer's TCP check stays green.",
 	.proof = "sock_diag asks for the LISTEN socket of each port every 100 us after the signal. A "
@@ -224,6 +225,7 @@ const struct check check_lsn_2 = {
 	.id = "LSN-2", .title = "then connects are refused", .level = MUST,
 	.alone = true,
 	.applies = refusal_applies, .judge = judge_lsn_2,
+	.todo = "close all sockets of the port together: SO_REUSEPORT twins and duplicates in children too",
 	.why = "ECONNREFUSED within a round trip is what lets clients and balancers go elsewhere. A "
 	       "connect that hangs or is accepted by nobody costs each of them a timeout.",
 	.proof = "Clients connect after every socket that listened before the signal was seen gone; "
@@ -243,6 +245,7 @@ const struct check check_lsn_2 = {
 const struct check check_lsn_6 = {
 	.id = "LSN-6", .title = "readiness flips before the listener closes", .level = MUST,
 	.shows = shows_readiness, .applies = readiness_applies, .judge = judge_lsn_6,
+	.todo = "answer 503 on the readiness path as soon as the signal comes, and close the listener one check interval later",
 	.why = "Balancers learn from the readiness path. If it says 200 until the port is gone, they "
 	       "send clients into the refusal for one more check interval.",
 	.proof = "The readiness path is asked again and again from the signal on; a status other than "

@@ -98,6 +98,7 @@ static void judge_peer_2(
 const struct check check_peer_1 = {
 	.id = "PEER-1", .title = "a silent client does not outlast the grace", .level = SHOULD,
 	.shows = shows_silent, .applies = silent_applies, .judge = judge_peer_1,
+	.todo = "bound the wait for a request's head below the grace, and close silent connections when the stop begins",
 	.why = "Browsers connect ahead of need, and port scanners leave halves behind. Half of the "
 	       "servers that were measured wait for such a client until its header timeout, 30 to 60 "
 	       "s: longer than a supervisor does.",
@@ -120,6 +121,7 @@ const struct check check_peer_2 = {
 	.level = SHOULD,
 	.shows = shows_stuck, .applies = stuck_applies,
 	.judge = judge_peer_2,
+	.todo = "give the drain a deadline below the grace, and close what is still open at its end",
 	.why = "A zero window is probed for ever as long as the peer answers (RFC 9293, 3.8.6.1; "
 	       "tcp_probe_timer, net/ipv4/tcp_timer.c), and a peer that never closes leaves "
 	       "FIN-WAIT-2. One phone in a tunnel then decides when a server may restart.",

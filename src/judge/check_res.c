@@ -177,6 +177,7 @@ static void judge_res_5(
 const struct check check_res_1 = {
 	.id = "RES-1", .title = "no process survives", .level = MUST,
 	.applies = processes_apply, .judge = judge_res_1,
+	.todo = "signal every child and wait for it before the main process exits",
 	.why = "A supervisor that sees the root gone starts a new one; the orphaned worker goes on "
 	       "serving old code, or holds the port, and nobody will ever signal it again.",
 	.proof = "The harness is the subreaper of the target (or PID 1 of its namespace): whoever is "
@@ -195,6 +196,7 @@ const struct check check_res_1 = {
 const struct check check_res_2 = {
 	.id = "RES-2", .title = "no zombie is left", .level = MUST,
 	.applies = processes_apply, .judge = judge_res_2,
+	.todo = "wait for every child that ended (waitpid on SIGCHLD), or run under an init",
 	.why = "Each zombie keeps a PID and a process table entry (wait(2)). As PID 1 of a container "
 	       "nobody else reaps them: pids.max is reached and fork fails.",
 	.proof = "A child in state Z before the signal that its parent never waited for (the harness "
@@ -210,6 +212,7 @@ const struct check check_res_2 = {
 const struct check check_res_5 = {
 	.id = "RES-5", .title = "no child holds the listener", .level = MUST,
 	.applies = processes_apply, .judge = judge_res_5,
+	.todo = "open the listener with SOCK_CLOEXEC, so that programs it starts do not inherit it",
 	.why = "A descriptor without close-on-exec goes into every program that the server starts "
 	       "(execve(2)). The port then stays bound to a helper that does not even know it, and the "
 	       "next start fails with `address already in use`.",

@@ -194,6 +194,7 @@ static void judge_res_4(
 const struct check check_res_3 = {
 	.id = "RES-3", .title = "no thread leaks or holds the exit", .level = MUST,
 	.applies = thread_applies, .judge = judge_res_3,
+	.todo = "tell every thread to stop and join it; one thread for each connection must end with it",
 	.why = "A thread for each connection that is never joined ends the server at the limit of "
 	       "threads; a thread that nobody tells to stop keeps the process alive when everything "
 	       "else is done.",
@@ -212,6 +213,7 @@ const struct check check_res_3 = {
 const struct check check_res_4 = {
 	.id = "RES-4", .title = "no descriptor or file leaks", .level = MUST,
 	.applies = leak_applies, .judge = judge_res_4,
+	.todo = "close what each connection opened; remove temporary files and shared memory on the way out",
 	.why = "One descriptor a connection ends in EMFILE; one temporary file a run fills /tmp, and "
 	       "shared memory stays until somebody reboots (shm_overview(7)).",
 	.proof = "/proc/PID/fd is counted after batches of connections: a leak adds at least one for "

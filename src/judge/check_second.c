@@ -134,6 +134,7 @@ static void judge_sig_4(
 const struct check check_sig_3 = {
 	.id = "SIG-3", .title = "the second signal does as the policy says", .level = MUST,
 	.shows = shows_second, .applies = term_applies, .judge = judge_sig_3,
+	.todo = "count the signals: the first begins the drain, the second exits at once or does nothing at all",
 	.why = "Orchestrators and people signal twice. Kubernetes' own API server exits with 1 on the second signal; others "
 	       "ignore it. Both are contracts; a drain that hangs because of it, or loses work though it promised not to, is none.",
 	.proof = "A request is held in flight (by the gate where there is one), both signals carry the "
@@ -155,6 +156,7 @@ const struct check check_sig_3 = {
 const struct check check_sig_4 = {
 	.id = "SIG-4", .title = "a second Ctrl-C forces the exit", .level = MUST,
 	.shows = shows_second_int, .applies = int_applies, .judge = judge_sig_4,
+	.todo = "on the second SIGINT exit at once (status 130): whoever presses Ctrl-C twice wants out",
 	.why = "At a terminal the second Ctrl-C means `now`. A server that ignores it leaves only "
 	       "SIGKILL, and with it everything that SIGKILL leaves behind.",
 	.proof = "A request is held in flight, so the drain cannot end by itself; the second SIGINT "

@@ -106,6 +106,7 @@ static void judge_sig_6(
 const struct check check_sig_1 = {
 	.id = "SIG-1", .title = "a handler before the first answer", .level = MUST,
 	.applies = handler_applies, .judge = judge_sig_1,
+	.todo = "install the handler for the signal before the server accepts anything: the first thing in main",
 	.why = "The default action of SIGTERM and SIGINT is to end the process at once (signal(7)): "
 	       "whatever is in flight is lost and nothing is cleaned up. A handler that is installed "
 	       "late leaves a window in which a rollout does exactly that.",
@@ -128,6 +129,7 @@ const struct check check_sig_1 = {
 const struct check check_sig_6 = {
 	.id = "SIG-6", .title = "it stops as PID 1", .level = MUST,
 	.shows = shows_pid1, .applies = pid1_applies, .judge = judge_sig_6,
+	.todo = "handle the signal in the program itself, or run it under an init (docker run --init, tini)",
 	.why = "The kernel gives PID 1 of a namespace no default actions: a signal without a handler "
 	       "is dropped (pid_namespaces(7); sig_task_ignored, kernel/signal.c). The same program "
 	       "that dies at once in a shell hangs in a container until SIGKILL.",

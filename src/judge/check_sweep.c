@@ -87,6 +87,7 @@ static void judge_sig_2(
 const struct check check_sig_2 = {
 	.id = "SIG-2", .title = "a signal during start-up is not lost", .level = MUST,
 	.shows = shows_sweep, .applies = sweep_applies, .judge = judge_sig_2,
+	.todo = "install the handler first thing in main, and look at its flag once more before serving",
 	.why = "Rollouts and crash loops signal processes that are still starting. Death by default "
 	       "action is fine then; what is not: a process that swallowed the signal, comes up, "
 	       "serves, and is never asked again.",

@@ -154,6 +154,7 @@ static void judge_upg_5(
 const struct check check_upg_1 = {
 	.id = "UPG-1", .title = "a hand-over loses nothing", .level = MUST,
 	.shows = shows_hand_over, .applies = upg_applies, .judge = judge_upg_1,
+	.todo = "let the new generation accept before the old one closes, and let the old one answer all that it has accepted",
 	.why = "A reload is done in the middle of the day because it is said to cost nothing. Between close() of the old socket "
 	       "and listen() on the new one every SYN is answered with RST; what waits in an accept queue is reset when that "
 	       "socket is closed (inet_csk_listen_stop, net/ipv4/inet_connection_sock.c); with SO_REUSEPORT each socket has a "
@@ -173,6 +174,7 @@ const struct check check_upg_1 = {
 const struct check check_upg_2 = {
 	.id = "UPG-2", .title = "old generations end", .level = MUST,
 	.shows = shows_hand_over, .applies = upg_applies, .judge = judge_upg_2,
+	.todo = "give the old generation a deadline below the supervisor's patience, and close what is still open at its end",
 	.why = "An old generation that stays keeps memory, connections to databases and old code; after a week of deploys there "
 	       "are fifty. With the listening socket open it also goes on taking connections, or lets them wait for ever.",
 	.proof = "A generation is the processes that have the LISTEN socket open (its inode, in /proc/PID/fd). Each process of an "
@@ -188,6 +190,7 @@ const struct check check_upg_2 = {
 const struct check check_upg_5 = {
 	.id = "UPG-5", .title = "the new generation takes over", .level = MUST,
 	.shows = shows_hand_over, .applies = upg_applies, .judge = judge_upg_5,
+	.todo = "start the new generation at the signal and wait until it listens; keep the old one if it does not",
 	.why = "A reload that does nothing looks as good as one that works, until somebody needs the new configuration.",
 	.proof = "After the signal (or the command) another process has the LISTEN socket open, or another socket listens, and an "
 		 "answer comes from it: it names its pid or generation, or its socket is owned by that process (sock_diag).",

@@ -122,6 +122,7 @@ static void judge_upg_4(
 const struct check check_upg_3 = {
 	.id = "UPG-3", .title = "a failed reload changes nothing", .level = MUST,
 	.shows = shows_hand_over, .applies = spoil_applies, .judge = judge_upg_3,
+	.todo = "load and check the new configuration whole before anything of the old one is closed",
 	.why = "Configurations are wrong now and then. The old generation must go on as if nothing had been, and must still hear "
 	       "the next reload: a master that is deaf after a failed one needs a restart, with all that it loses.",
 	.proof = "restart.spoil names a file: nonsense is put at its end, the hand-over is asked for, and the stream of clients "
@@ -138,6 +139,7 @@ const struct check check_upg_3 = {
 const struct check check_upg_4 = {
 	.id = "UPG-4", .title = "descriptors do not grow from generation to generation", .level = MUST,
 	.shows = shows_hand_over, .applies = fds_apply, .judge = judge_upg_4,
+	.todo = "close what belonged to the generation before; CLOEXEC on every descriptor but those that are handed on",
 	.why = "What is inherited over exec and not known to the new program is never closed: one descriptor a deploy, until "
 	       "accept() fails with EMFILE, or a connection stays open that everybody has closed.",
 	.proof = "After each hand-over, when nobody asks anything and no thread runs, /proc/PID/fd of all processes is counted; the "

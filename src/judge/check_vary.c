@@ -98,6 +98,7 @@ static void judge_sig_5(
 const struct check check_sig_5 = {
 	.id = "SIG-5", .title = "process, group and terminal: the same result", .level = MUST,
 	.shows = shows_vary, .applies = vary_applies, .judge = judge_sig_5,
+	.todo = "one Ctrl-C reaches every process of the group: do not forward it to children as well",
 	.why = "systemd signals every process of the unit, a shell's Ctrl-C the foreground group, "
 	       "Kubernetes only PID 1. A parent that forwards what its children got already turns one "
 	       "signal into two, and the second is often the one that forces.",

@@ -38,6 +38,7 @@ void explain_print(const struct check *check, struct buf *out)
 	paragraph(out, "why", check->why);
 	paragraph(out, "proof", check->proof);
 	paragraph(out, "catches", check->modes);
+	paragraph(out, "to do", check->todo);
 	if (!check->fix_c && !check->fix_go)
 		return;
 	paragraph(out, "Go", check->fix_go);

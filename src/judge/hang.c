@@ -219,7 +219,7 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 	else if (root_ignored(f, r, signo) && !stop_began(f, r))
 		charge_ignored(f, r, &h);
 	else if (r->serves && fact_a(f, r->serves) > 0)
-		charge(&h, "EXI-2", "it never began to stop: it still answers new clients", 0, r->serves);
+		charge(&h, "EXI-2", "its listener was open to the end, and it still answers new clients", 0, r->serves);
 	else if (!stop_began(f, r) && !(o.n && blocked_by_client(f, r, o.silent || o.e_peer2)))
 		charge(&h, "EXI-2", "it never began to stop: its listener was open to the end", 0, 0);
 	else

@@ -265,6 +265,17 @@ static const char *tail_of(const struct facts *f, const struct result *ret, stru
 	return tail && *tail ? tail : NULL;
 }
 
+static void count_conn(const struct facts *f, const struct conn_fact *c, struct result *ret)
+{
+	const char *why = conn_excuse(f, c);
+
+	ret->connections[c->outcome]++;
+	if (!why)
+		return;
+	ret->expected[c->outcome]++;
+	ret->expected_why[c->outcome] = why;
+}
+
 void judge_all(const struct scenario *sc, const struct events *ev, char **only, char **skip,
 	struct arena *arena, struct result *ret)
 {
@@ -276,7 +287,7 @@ void judge_all(const struct scenario *sc, const struct events *ev, char **only, 
 	sum_up(f, ret);
 	for_each_conn(f, c) {
 		if (!round_of(f, c)->control)
-			ret->connections[c->outcome]++;
+			count_conn(f, c, ret);
 	}
 	cite_frames(f, arena, ret);
 	ret->target_tail = tail_of(f, ret, arena);

@@ -43,6 +43,7 @@ struct check {
 	enum level level;
 	bool crash;             /* judged also where the target was killed on purpose (restart.how: crash), unlike all others */
 	bool alone;             /* means nothing where the port is another process's at the end (restart.how: overlap) */
+	const char *todo;       /* what to do, one line that holds in every language */
 	/* explain: each a paragraph */
 	const char *why, *proof, *modes, *fix_go, *fix_node, *fix_python, *fix_c, *fix_nginx;
 	/* May a run of this scenario say anything about it (shows.h)? NULL: any may that is no start-up sweep. */
@@ -75,6 +76,8 @@ struct result {
 	struct verdict *verdicts;
 	size_t n_verdicts;
 	uint32_t connections[CONN_N];
+	uint32_t expected[CONN_N];      /* of these: no fault, though nothing was completed */
+	const char *expected_why[CONN_N]; /* of the first of them */
 	const char *evidence;           /* folder, relative to the working folder if below it */
 	nsec_t took;
 	const char *story;              /* a few lines "12.3ms  event  text" around the worst finding, or NULL */

@@ -1,5 +1,7 @@
 #include "judge/loss.h"
 
+#include <string.h>
+
 #include "judge/say.h"
 
 bool by_contract(const struct facts *f, const struct conn_fact *c, nsec_t t)
@@ -25,4 +27,28 @@ const char *loss_of(const struct facts *f, const struct conn_fact *c)
 	if (c->outcome == CONN_TRUNCATED && !c->bad && head_of_cut(f, c) && fact_b(f, head_of_cut(f, c)) == -1)
 		return "CON-11";
 	return "CON-1";
+}
+
+bool conn_means_to_read(const struct facts *f, const struct conn_fact *c)
+{
+	const char *name = f->sc->clients[c->spec].name;
+
+	for (size_t i = 0; i < f->sc->n_steps; i++)
+		if (f->sc->steps[i].what == STEP_READ &&
+			(!f->sc->steps[i].client || (name && !strcmp(f->sc->steps[i].client, name))))
+			return true;
+	return false;
+}
+
+const char *conn_excuse(const struct facts *f, const struct conn_fact *c)
+{
+	if (c->outcome == CONN_COMPLETED || c->outcome == CONN_REFUSED_AFTER || c->spec == NO_SPEC)
+		return NULL;
+	if (c->outcome == CONN_IDLE_RACE)
+		return "its request crossed the close of a connection used before, and may be sent again";
+	if (c->phase == PHASE_SLOW_READER && !conn_means_to_read(f, c))
+		return "the client never reads its answer";
+	if (c->outcome == CONN_HUNG)
+		return NULL;
+	return by_contract(f, c, end_time(f, c)) ? "the second signal cut it, as its policy allows" : NULL;
 }

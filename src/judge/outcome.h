@@ -19,6 +19,10 @@ uint32_t head_of_cut(const struct facts *f, const struct conn_fact *c);
 bool conn_partial(const struct facts *f, const struct conn_fact *c);
 /* A request that the server had read and not answered when the signal came: it is owed a whole answer. */
 bool conn_in_flight(const struct facts *f, const struct conn_fact *c);
+/* It was not completed, and that is no fault: why, or NULL (completed, or a check has its say about it). */
+const char *conn_excuse(const struct facts *f, const struct conn_fact *c);
+/* Does the scenario let this slow reader read again? One that never reads may be cut by a server that bounds it. */
+bool conn_means_to_read(const struct facts *f, const struct conn_fact *c);
 /* Connected, and neither FIN, RST nor close up to time t. A client that keeps its socket after EOF
  * counts as open. */
 bool conn_open_at(const struct facts *f, const struct conn_fact *c, nsec_t t);

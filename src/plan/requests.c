@@ -229,6 +229,9 @@ static void other_needs(struct builder *b)
 		if (missing)
 			skip_for(b, order[i]);
 	}
+	/* the requests stand in the clients now: whoever runs the resolved scenario again need not give them */
+	if (!b->plan->skip_reason)
+		b->sc->needs &= NEED_PORT | NEED_HTTP | NEED_KEEPALIVE;
 }
 
 /* The protocol of clients that do not say one: flag, then what the probe saw. Both are about the settings' target, not

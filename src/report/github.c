@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #include "report/text.h"
 
@@ -53,10 +54,19 @@ static void new_token(char token[33])
 		sprintf(token + 2 * i, "%02x", random[i]);
 }
 
+/* An annotation stands at a file of the user's: a scenario of theirs, or the settings. The battery is in no repository. */
+static const char *file_of(const struct result *r)
+{
+	if (r->path && access(r->path, R_OK) == 0)
+		return r->path;
+	return access("drainspec.yaml", R_OK) == 0 ? "drainspec.yaml" : NULL;
+}
+
 static void annotate(const struct report_env *env, const struct result *r, const struct verdict *v, struct buf *out)
 {
 	const struct finding *f = &v->finding;
 	enum kind kind = verdict_kind(v, env->strict);
+	const char *file = file_of(r);
 	struct buf m = {0}, title = {0};
 
 	buf_printf(&title, "%s (%s) %s", v->check->id, level_name(f->level), kind_names[kind]);
@@ -68,9 +78,9 @@ static void annotate(const struct report_env *env, const struct result *r, const
 	words_todo(&m, env, v);
 	buf_printf(&m, "%sdrainspec explain %s", m.p[m.n - 1] == ' ' ? "" : "; ", v->check->id);
 	buf_adds(out, kind == KIND_WARN ? "::warning " : "::error ");
-	if (r->path) {
+	if (file) {
 		buf_adds(out, "file=");
-		escape(out, r->path, true);
+		escape(out, file, true);
 		buf_addc(out, ',');
 	}
 	buf_adds(out, "title=");

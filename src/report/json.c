@@ -139,8 +139,20 @@ static void see(struct buf *out, uint64_t bits)
 	buf_addc(out, ',');
 }
 
-static void verdict(struct buf *out, const struct result *r, const struct verdict *v, const struct framed *set,
-		    size_t *pos)
+/* Of what does not pass: what to do, as the other formats say it. */
+static void hint(struct buf *out, const struct report_env *env, const struct verdict *v)
+{
+	enum kind kind = verdict_kind(v, env->strict);
+	struct buf todo = {0};
+
+	if (kind != KIND_PASS && kind != KIND_SKIP)
+		words_todo(&todo, env, v);
+	text(out, "hint", todo.n ? todo.p : v->finding.hint);
+	buf_free(&todo);
+}
+
+static void verdict(const struct report_env *env, struct buf *out, const struct result *r, const struct verdict *v,
+		    const struct framed *set, size_t *pos)
 {
 	const struct finding *f = &v->finding;
 
@@ -149,10 +161,11 @@ static void verdict(struct buf *out, const struct result *r, const struct verdic
 	text(out, "title", v->check->title);
 	text(out, "level", level_name(f->level));
 	text(out, "outcome", outcome_names[f->outcome]);
+	text(out, "kind", kind_names[verdict_kind(v, env->strict)]);
 	text(out, "expected", f->expected);
 	text(out, "actual", f->actual);
 	text(out, "whose", f->whose);
-	text(out, "hint", f->hint);
+	hint(out, env, v);
 	see(out, f->see);
 	cites(out, r, f, set, pos);
 	end_with(out, '}');
@@ -163,6 +176,24 @@ static void verdict(struct buf *out, const struct result *r, const struct verdic
 static const char *outcome_of(enum kind kind)
 {
 	return kind_names[kind == KIND_WARN ? KIND_PASS : kind];
+}
+
+static void expected(struct buf *out, const struct result *r)
+{
+	key(out, "expected");
+	buf_addc(out, '{');
+	for (int i = 0; i < CONN_N; i++) {
+		if (!r->expected[i])
+			continue;
+		key(out, conn_outcome_names[i]);
+		buf_addc(out, '{');
+		number(out, "count", r->expected[i]);
+		text(out, "why", r->expected_why[i]);
+		end_with(out, '}');
+		buf_addc(out, ',');
+	}
+	end_with(out, '}');
+	buf_addc(out, ',');
 }
 
 static void scenario(const struct report_env *env, const struct result *r, struct buf *out)
@@ -180,6 +211,7 @@ static void scenario(const struct report_env *env, const struct result *r, struc
 	text(out, "why", r->why);
 	number(out, "index", r->index);
 	text(out, "outcome", outcome_of(result_kind(r, env->strict)));
+	text(out, "kind", kind_names[result_kind(r, env->strict)]);
 	boolean(out, "should_failed", should);
 	text(out, "skip_reason", r->skip_reason);
 	text(out, "broken", r->broken);
@@ -187,7 +219,7 @@ static void scenario(const struct report_env *env, const struct result *r, struc
 	key(out, "verdicts");
 	buf_addc(out, '[');
 	for (size_t i = 0; i < r->n_verdicts; i++)
-		verdict(out, r, &r->verdicts[i], &set, &pos);
+		verdict(env, out, r, &r->verdicts[i], &set, &pos);
 	end_with(out, ']');
 	buf_addc(out, ',');
 	key(out, "connections");
@@ -196,6 +228,7 @@ static void scenario(const struct report_env *env, const struct result *r, struc
 		number(out, conn_outcome_names[i], r->connections[i]);
 	end_with(out, '}');
 	buf_addc(out, ',');
+	expected(out, r);
 	text(out, "evidence", r->evidence);
 	text(out, "story", r->story);
 	text(out, "target_tail", r->target_tail);

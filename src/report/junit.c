@@ -168,12 +168,6 @@ static void verdict_case(const struct report_env *env, const struct result *r, c
 	buf_free(&message);
 }
 
-/* A scenario without verdicts, or whose harness failed, is a case of its own. */
-static bool needs_own_case(const struct result *r)
-{
-	return r->broken || !r->n_verdicts;
-}
-
 static void scenario_case(const struct report_env *env, const struct result *r, nsec_t took, struct buf *out)
 {
 	enum kind kind = result_kind(r, env->strict);
@@ -205,7 +199,7 @@ static void count_result(struct counts *c, const struct result *r, bool strict)
 {
 	for (size_t i = 0; i < r->n_verdicts; i++)
 		count(c, verdict_kind(&r->verdicts[i], strict));
-	if (needs_own_case(r)) {
+	if (result_stands_alone(r)) {
 		enum kind kind = result_kind(r, strict);
 
 		count(c, kind == KIND_WARN ? KIND_PASS : kind);
@@ -215,11 +209,10 @@ static void count_result(struct counts *c, const struct result *r, bool strict)
 static void suite_properties(const struct report_env *env, const struct result *r, struct buf *out)
 {
 	struct buf conns = {0};
-	uint64_t seen[CONN_N];
+	struct tally t = {0};
 
-	for (int i = 0; i < CONN_N; i++)
-		seen[i] = r->connections[i];
-	words_connections(&conns, seen);
+	tally_add(&t, r, env->strict);
+	words_connections(&conns, &t);
 	buf_adds(out, "    <properties>\n");
 	property(out, "drainspec.version", env->version);
 	property(out, "command", env->command);
@@ -253,7 +246,7 @@ static void suite(const struct report_env *env, const struct result *r, const ch
 	/* A verdict has no time of its own. The first case carries the scenario's, so that sums come out right. */
 	for (size_t i = 0; i < r->n_verdicts; i++, took = 0)
 		verdict_case(env, r, &r->verdicts[i], took, &told, out);
-	if (needs_own_case(r))
+	if (result_stands_alone(r))
 		scenario_case(env, r, took, out);
 	if (r->story || r->target_tail) {
 		buf_adds(out, "    <system-out>");

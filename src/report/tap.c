@@ -147,12 +147,6 @@ static void tap_verdict(const struct report_env *env, const struct result *r, co
 	*told |= kind != KIND_WARN;
 }
 
-/* A scenario without verdicts still has to be seen, and so has a harness failure beside verdicts. */
-static bool needs_own_point(const struct result *r)
-{
-	return r->broken || !r->n_verdicts;
-}
-
 static void tap_scenario(const struct report_env *env, const struct result *r, size_t number, struct buf *out)
 {
 	enum kind kind = result_kind(r, env->strict);
@@ -177,7 +171,7 @@ static size_t points(const struct result *all, size_t n)
 	size_t sum = 0;
 
 	for (size_t i = 0; i < n; i++)
-		sum += all[i].n_verdicts + needs_own_point(&all[i]);
+		sum += all[i].n_verdicts + result_stands_alone(&all[i]);
 	return sum;
 }
 
@@ -207,7 +201,7 @@ static void tap_one(const struct report_env *env, const struct result *all, size
 
 	for (size_t i = 0; i < r->n_verdicts; i++)
 		tap_verdict(env, r, &r->verdicts[i], ++number, &told, out);
-	if (needs_own_point(r))
+	if (result_stands_alone(r))
 		tap_scenario(env, r, ++number, out);
 }
 

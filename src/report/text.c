@@ -134,15 +134,51 @@ static void block_head(const struct pen *pen, enum kind kind, const struct resul
 	buf_free(&line);
 }
 
-/* The scenario before all[n - 1] in which this check came out alike, NULL if this is the first. */
-static const struct result *seen_before(const struct result *all, size_t n, const struct check *check,
-					enum kind kind, bool strict)
+/* The scenario before all[n - 1] in which this check came out alike and for the same reason, NULL if this is the first. */
+static const struct result *seen_before(const struct result *all, size_t n, const struct verdict *v, bool strict)
 {
 	for (size_t i = 0; i + 1 < n; i++)
 		for (size_t k = 0; k < all[i].n_verdicts; k++)
-			if (all[i].verdicts[k].check == check && verdict_kind(&all[i].verdicts[k], strict) == kind)
+			if (same_cause(&all[i].verdicts[k], v, strict))
 				return &all[i];
 	return NULL;
+}
+
+/* Its block says all; that of an UNSURE which was left to another check, or of a cause that was told before, is one line. */
+static bool told_in_full(const struct report_env *env, const struct result *all, size_t n, const struct verdict *v)
+{
+	enum kind kind = verdict_kind(v, env->strict);
+
+	return kind != KIND_PASS && kind != KIND_SKIP && !(kind == KIND_UNSURE && v->finding.see) &&
+	       !seen_before(all, n, v, env->strict);
+}
+
+static bool has_block(const struct report_env *env, const struct result *all, size_t n)
+{
+	const struct result *r = &all[n - 1];
+	bool any = r->broken != NULL;
+
+	for (size_t i = 0; i < r->n_verdicts; i++)
+		any |= told_in_full(env, all, n, &r->verdicts[i]);
+	return any;
+}
+
+/* Who has read the first block needs to know of the others only where they are. JSON has all of each. */
+static void block_again(const struct pen *pen, const struct result *r, const struct verdict *v, enum kind kind,
+			const char *why)
+{
+	struct buf line = {0};
+
+	buf_adds(pen->out, "  ");
+	pen_hue(pen, marks[kind].hue);
+	buf_adds(pen->out, kind_names[kind]);
+	pen_hue(pen, HUE_PLAIN);
+	buf_addc(pen->out, ' ');
+	buf_printf(&line, "%s (%s) %s", v->check->id, level_name(v->finding.level), why);
+	if (r->evidence && kind != KIND_WARN)
+		buf_printf(&line, "; evidence %s", r->evidence);
+	pen_wrap(pen, line.p, (unsigned)strlen(kind_names[kind]) + 3, 4);
+	buf_free(&line);
 }
 
 static void block_todo(const struct pen *pen, const struct report_env *env, const struct verdict *v)
@@ -200,50 +236,53 @@ static void block_facts(const struct pen *pen, const struct result *r, const str
 
 /* A warning in four lines: it must not hide the failures. */
 static void block_warning(const struct pen *pen, const struct report_env *env, const struct result *r,
-			  const struct verdict *v, const struct result *before)
+			  const struct verdict *v)
 {
 	struct buf todo = {0};
 
 	block_head(pen, KIND_WARN, r, v);
 	pen_field(pen, "actual", v->finding.actual);
-	if (!before) {
-		words_todo(&todo, env, v);
-		pen_field(pen, "what to do", todo.p);
-		buf_clear(&todo);
-		buf_printf(&todo, "drainspec explain %s (only --strict fails for it)", v->check->id);
-		pen_indent(pen, PEN_TEXT);
-		pen_wrap(pen, todo.p, PEN_TEXT, 2);
-	}
+	words_todo(&todo, env, v);
+	pen_field(pen, "what to do", todo.p);
+	buf_clear(&todo);
+	buf_printf(&todo, "drainspec explain %s (only --strict fails for it)", v->check->id);
+	pen_indent(pen, PEN_TEXT);
+	pen_wrap(pen, todo.p, PEN_TEXT, 2);
 	buf_free(&todo);
 }
 
-static void block_verdict(const struct pen *pen, const struct report_env *env, const struct result *all, size_t n,
+/* Returns whether it told the story. */
+static bool block_verdict(const struct pen *pen, const struct report_env *env, const struct result *all, size_t n,
 			  const struct verdict *v, bool story)
 {
 	const struct result *r = &all[n - 1];
 	const struct finding *f = &v->finding;
 	enum kind kind = verdict_kind(v, env->strict);
-	const struct result *before = seen_before(all, n, v->check, kind, env->strict);
 	struct buf again = {0};
 
+	if (!told_in_full(env, all, n, v)) {
+		const struct result *before = seen_before(all, n, v, env->strict);
+
+		if (before)
+			buf_printf(&again, "as in %s", or_empty(before->name));
+		else
+			buf_adds(&again, f->actual);
+		block_again(pen, r, v, kind, again.p);
+		buf_free(&again);
+		return false;
+	}
 	if (kind == KIND_WARN) {
-		block_warning(pen, env, r, v, before);
-		return;
+		block_warning(pen, env, r, v);
+		return false;
 	}
 	block_head(pen, kind, r, v);
 	pen_field(pen, "fault", words_fault(f->whose));
 	block_facts(pen, r, f);
 	if (story)
 		text_lines(pen, "what happened", r->story, 12);
-	/* The first block of a check says all; the others only what differs, or the reader scrolls for ever. */
-	if (before) {
-		buf_printf(&again, "as above, in %s", or_empty(before->name));
-		pen_field(pen, "what to do", again.p);
-	} else {
-		block_todo(pen, env, v);
-	}
+	block_todo(pen, env, v);
 	block_evidence(pen, r, f);
-	buf_free(&again);
+	return true;
 }
 
 static void block_broken(const struct pen *pen, const struct result *r)
@@ -275,10 +314,9 @@ void text_blocks(const struct pen *pen, const struct report_env *env, const stru
 
 			if (verdict_kind(v, env->strict) != order[k])
 				continue;
-			block_verdict(pen, env, all, n, v, !told);
-			told = true;
+			told |= block_verdict(pen, env, all, n, v, !told);
 		}
-	if (with_tail && worst != KIND_WARN)
+	if (with_tail && (told || r->broken))
 		text_lines(pen, "last output of the target", r->target_tail, 10);
 }
 
@@ -303,10 +341,8 @@ static void text_begin(const struct report_env *env, struct buf *out)
 static void text_one(const struct report_env *env, const struct result *all, size_t n, struct buf *out)
 {
 	struct pen pen = pen_of(env, out);
-	enum kind before = n > 1 ? result_kind(&all[n - 2], env->strict) : KIND_PASS;
-
 	/* a blank line after the blocks of the one before */
-	if (before != KIND_PASS && before != KIND_SKIP)
+	if (n > 1 && has_block(env, all, n - 1))
 		buf_addc(out, '\n');
 	text_line(&pen, env, &all[n - 1]);
 	text_blocks(&pen, env, all, n, true);
@@ -387,11 +423,15 @@ static void end_counts(const struct pen *pen, const struct report_env *env, cons
 	struct buf line = {0};
 	char took[32];
 
+	words_counts(&line, t->scenarios);
+	buf_adds(pen->out, "  scenarios     ");
+	pen_wrap(pen, line.p, PEN_TEXT, 3);
+	buf_clear(&line);
 	words_counts(&line, t->verdicts);
 	buf_adds(pen->out, "  checks        ");
 	pen_wrap(pen, line.p, PEN_TEXT, 3);
 	buf_clear(&line);
-	words_connections(&line, t->connections);
+	words_connections(&line, t);
 	if (line.n) {
 		buf_adds(pen->out, "  connections   ");
 		pen_wrap(pen, line.p, PEN_TEXT, 3);

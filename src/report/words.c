@@ -49,14 +49,44 @@ enum kind result_kind(const struct result *r, bool strict)
 	return seen[KIND_PASS] ? KIND_PASS : KIND_SKIP;
 }
 
+bool result_stands_alone(const struct result *r)
+{
+	for (size_t i = 0; i < r->n_verdicts; i++)
+		if (r->verdicts[i].finding.outcome == BROKEN)
+			return false;
+	return r->broken || !r->n_verdicts;
+}
+
+/* What the autopsy suspects, up to where its numbers begin. */
+static size_t suspect(const struct finding *f, const char **ret)
+{
+	const char *found = f->actual ? strstr(f->actual, "suspect: ") : NULL;
+
+	*ret = found ? found : "";
+	return strcspn(*ret + (found ? 9 : 0), "(#:;") + (found ? 9 : 0);
+}
+
+bool same_cause(const struct verdict *a, const struct verdict *b, bool strict)
+{
+	const char *x, *y;
+	size_t n = suspect(&a->finding, &x), m = suspect(&b->finding, &y);
+
+	return a->check == b->check && verdict_kind(a, strict) == verdict_kind(b, strict) &&
+	       !strcmp(or_empty(a->finding.whose), or_empty(b->finding.whose)) &&
+	       !strcmp(or_empty(a->finding.hint), or_empty(b->finding.hint)) && n == m && !memcmp(x, y, n);
+}
+
 void tally_add(struct tally *t, const struct result *r, bool strict)
 {
 	t->n++;
 	t->scenarios[result_kind(r, strict)]++;
 	for (size_t i = 0; i < r->n_verdicts; i++)
 		t->verdicts[verdict_kind(&r->verdicts[i], strict)]++;
-	for (int i = 0; i < CONN_N; i++)
+	for (int i = 0; i < CONN_N; i++) {
 		t->connections[i] += r->connections[i];
+		t->expected[i] += r->expected[i];
+		t->expected_why[i] = t->expected_why[i] ? t->expected_why[i] : r->expected_why[i];
+	}
 	t->took += r->took;
 }
 
@@ -92,16 +122,22 @@ void words_counts(struct buf *out, const size_t verdicts[KIND_N])
 		buf_adds(out, "nothing judged");
 }
 
-void words_connections(struct buf *out, const uint64_t connections[CONN_N])
+void words_connections(struct buf *out, const struct tally *t)
 {
 	bool any = false;
 
 	for (int i = 0; i < CONN_N; i++) {
-		if (!connections[i])
+		if (!t->connections[i])
 			continue;
-		buf_printf(out, "%s%llu %s", any ? ", " : "", (unsigned long long)connections[i],
+		buf_printf(out, "%s%llu %s", any ? ", " : "", (unsigned long long)t->connections[i],
 			   conn_outcome_names[i]);
 		any = true;
+		if (!t->expected[i])
+			continue;
+		if (t->expected[i] < t->connections[i])
+			buf_printf(out, " (%llu expected: %s)", (unsigned long long)t->expected[i], t->expected_why[i]);
+		else
+			buf_printf(out, " (expected: %s)", t->expected_why[i]);
 	}
 }
 
@@ -196,6 +232,8 @@ void words_todo(struct buf *out, const struct report_env *env, const struct verd
 
 	if (!fix && v->check && env->command)
 		fix = fix_for(v->check, env->command);
+	if (!fix && v->check)
+		fix = v->check->todo;
 	if (fix)
 		buf_adds(out, fix);
 }

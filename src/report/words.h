@@ -9,21 +9,24 @@ extern const char *const kind_names[KIND_N];            /* "PASS" "WARN" ... */
 enum kind verdict_kind(const struct verdict *v, bool strict);
 /* The worst of a scenario: FAIL, BROKEN, UNSURE, WARN, then PASS; SKIP only if nothing was judged. */
 enum kind result_kind(const struct result *r, bool strict);
+/* It has no verdict of its own to carry what it came to (skipped, broken, not started): it counts as one itself. */
+bool result_stands_alone(const struct result *r);
 const char *level_name(enum level level);
 /* NULL becomes "". */
 const char *or_empty(const char *s);
 
 struct tally {
 	size_t scenarios[KIND_N], verdicts[KIND_N], n;
-	uint64_t connections[CONN_N];
+	uint64_t connections[CONN_N], expected[CONN_N];
+	const char *expected_why[CONN_N];
 	nsec_t took;
 };
 void tally_add(struct tally *t, const struct result *r, bool strict);
 void tally_all(struct tally *ret, const struct result *all, size_t n, bool strict);
 /* "1 FAILED, 2 warnings, 8 passed, 2 skipped"; "nothing judged" if all are 0. */
 void words_counts(struct buf *out, const size_t verdicts[KIND_N]);
-/* "50 completed, 2 fin-no-response"; nothing if there were none. */
-void words_connections(struct buf *out, const uint64_t connections[CONN_N]);
+/* "50 completed, 2 fin-no-response (1 expected: it ...)"; nothing if there were none. */
+void words_connections(struct buf *out, const struct tally *t);
 
 /* The scenarios in which one check (check NULL: the scenario as a whole) came out as one kind. */
 struct group {
@@ -45,7 +48,9 @@ uint32_t frame_of(const struct result *r, uint32_t event, size_t *pos);
 void words_proof(struct buf *out, const struct result *r, const struct finding *f);
 /* "the server" with what is meant by it; NULL for NULL. */
 const char *words_fault(const char *whose);
-/* What to do: the hint, else the check's advice for the language of the command, else nothing. */
+/* The same check, come out the same way for the same reason: who has read one need not read the other. */
+bool same_cause(const struct verdict *a, const struct verdict *b, bool strict);
+/* What to do: the hint, else the check's advice for the language of the command, else its one line for all. */
 void words_todo(struct buf *out, const struct report_env *env, const struct verdict *v);
 /* The folder's path as one word of a shell. */
 void words_shell(struct buf *out, const char *path);

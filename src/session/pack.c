@@ -70,6 +70,14 @@ static void put_verdict(struct buf *out, const struct verdict *v)
 		put32(out, f->cites[i]);
 }
 
+static void put_counted(struct buf *out, const struct result *r, int i)
+{
+	buf_reserve(out, 128);
+	put32(out, r->connections[i]);
+	put32(out, r->expected[i]);
+	put_string(out, r->expected_why[i]);
+}
+
 void result_pack(const struct result *r, struct buf *out)
 {
 	size_t start = out->n;
@@ -90,7 +98,7 @@ void result_pack(const struct result *r, struct buf *out)
 	for (size_t i = 0; i < r->n_verdicts; i++)
 		put_verdict(out, &r->verdicts[i]);
 	for (int i = 0; i < CONN_N; i++)
-		put32(out, r->connections[i]);
+		put_counted(out, r, i);
 	put_string(out, r->evidence);
 	put64(out, r->took);
 	put_string(out, r->story);
@@ -242,6 +250,14 @@ static void get_frames(struct reader *in, struct arena *arena, struct result *r)
 	}
 }
 
+static void get_counted(struct reader *in, struct result *r, int i)
+{
+	r->connections[i] = get32(in);
+	r->expected[i] = get32(in);
+	r->expected_why[i] = get_string(in);
+	in->bad |= r->expected[i] > r->connections[i] || (r->expected[i] && !r->expected_why[i]);
+}
+
 static void get_result(struct reader *in, struct arena *arena, struct result *r)
 {
 	r->name = get_name(in);
@@ -255,7 +271,7 @@ static void get_result(struct reader *in, struct arena *arena, struct result *r)
 	r->exit_hint = get32(in);
 	get_verdicts(in, arena, r);
 	for (int i = 0; i < CONN_N; i++)
-		r->connections[i] = get32(in);
+		get_counted(in, r, i);
 	r->evidence = get_string(in);
 	r->took = get64(in);
 	r->story = get_string(in);
