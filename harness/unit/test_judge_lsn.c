@@ -141,7 +141,7 @@ END_TEST
 /* TIME_WAIT in the way of a bind with SO_REUSEADDR: the server had not set it. The failed restart is the same fault. */
 START_TEST(lsn_3_server_without_reuseaddr)
 {
-	g.sc.restart = true;
+	g.sc.restart.how = RESTART_AFTER_EXIT;
 	rebind(EADDRINUSE, EADDRINUSE);
 	add(MS(9), EV_PORT_HOLDER, 0, PORT, 7, "3 connections in TIME_WAIT; set SO_REUSEADDR");
 	add(MS(10), EV_LAUNCH, 1, 101, 1, "restart");

@@ -208,10 +208,10 @@ static void stays(int signo, enum second_policy policy)
 }
 
 /* The same once more with the first signal alone; took: until the exit, 0: never. */
-static void control(int signo, int took)
+static void alone(int signo, int took)
 {
 	g.ev.round = 1;
-	add(MS(11000), EV_ROUND, -1, 1, 1, "control: the first signal alone");
+	add(MS(11000), EV_ROUND, -1, 1, 1, "the first signal alone");
 	add(MS(11001), EV_LAUNCH, 0, 200, 0, "./srv");
 	add(MS(11002), EV_LISTEN, 0, PORT, 78, "x");
 	events_add_at(&g.ev, AT(MS(11010)), 0, EV_SIGNAL, 0, signo, AT(MS(11010)) + 3, "process 200");
@@ -228,13 +228,13 @@ static void control(int signo, int took)
 START_TEST(sig_3_hangs)
 {
 	stays(SIGTERM, SECOND_ANY);
-	control(SIGTERM, 50);
+	alone(SIGTERM, 50);
 	over(MS(21030));
 	fails("SIG-3");
 	says("SIG-3", "with the first signal alone: exit 0 after 50");
 	is("EXI-2", SKIP);
 	is("EXI-1", SKIP);
-	ck_assert_uint_eq(g.res.connections[CONN_COMPLETED], 2);        /* the control counts nothing */
+	ck_assert_uint_eq(g.res.connections[CONN_COMPLETED], 2);        /* that round counts nothing */
 }
 END_TEST
 
@@ -242,7 +242,7 @@ END_TEST
 START_TEST(sig_3_is_not_to_blame)
 {
 	stays(SIGTERM, SECOND_ANY);
-	control(SIGTERM, 0);
+	alone(SIGTERM, 0);
 	over(MS(21030));
 	fails("EXI-2");
 	says("EXI-2", "the first signal alone does not end it either");
@@ -259,8 +259,8 @@ START_TEST(sig_3_force_is_owed)
 }
 END_TEST
 
-/* No control could be run: what is still in flight speaks for the second signal, nothing for it if all is done. */
-START_TEST(sig_3_without_control)
+/* The first signal alone could not be tried: what is still in flight speaks for the second signal, nothing for it if all is done. */
+START_TEST(sig_3_not_tried_alone)
 {
 	stays(SIGTERM, SECOND_IDEMPOTENT);
 	over(MS(21030));
@@ -283,7 +283,7 @@ END_TEST
 START_TEST(sig_4_is_not_to_blame)
 {
 	stays(SIGINT, SECOND_ANY);
-	control(SIGTERM, 0);
+	alone(SIGTERM, 0);
 	over(MS(21030));
 	fails("EXI-2");
 	is("SIG-4", SKIP);
@@ -410,7 +410,7 @@ int main(void)
 	T(sig_1), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
 	T(sig_2_left), T(sig_2_unsure), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
 	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
-	T(sig_3_without_control), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);
+	T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);
 	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_6);
 	return rig_main(s);
 }

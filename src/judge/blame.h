@@ -39,7 +39,7 @@ struct hung {
 	unsigned n_cites;
 	uint32_t clients;               /* connections that were still open and explain it */
 	bool excused;                   /* nobody is to blame: why says so */
-	const struct round_fact *control; /* the round with the first signal alone, NULL: none was run */
+	const struct round_fact *alone; /* the round with the first signal alone, NULL: none was run */
 };
 /* Outlived the grace? Then who holds it, and which check answers for it. */
 struct hung hang_find(const struct facts *f, const struct round_fact *r);

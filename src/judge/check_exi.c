@@ -98,7 +98,7 @@ static void too_late(struct sum *t, const struct round_fact *r, const struct hun
 		h->kind == HANG_LATE ? "ended by itself, but only" : "still running",
 		time_text(f, nsec_sub(fact_t(f, end), signal_end(f, r))), first_signal(f, r),
 		limit_text(f, r), h->why,
-		r->sig2 && h->control ? ", and the first signal alone does not end it either" : "", suspect_of(f, r));
+		r->sig2 && h->alone ? ", and the first signal alone does not end it either" : "", suspect_of(f, r));
 
 	if (!sum_bad(t, MUST, "server", "%s", text))
 		return;
@@ -106,8 +106,8 @@ static void too_late(struct sum *t, const struct round_fact *r, const struct hun
 		cite(t->ret, h->cites[i]);
 	cite(t->ret, end);
 	cite(t->ret, r->autopsy);
-	if (r->sig2 && h->control)
-		cite(t->ret, h->control->kill);
+	if (r->sig2 && h->alone)
+		cite(t->ret, h->alone->kill);
 	t->ret->hint = root_ignored(f, r, (int)fact_a(f, r->sig)) ?
 		arena_printf(f->arena, "install a handler for %s, or do not start it with the signal ignored (a shell's "
 			"background job, trap '')", first_signal(f, r)) : NULL;

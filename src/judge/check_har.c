@@ -110,7 +110,7 @@ static void rounds_signalled(struct sum *t)
 	for (uint32_t i = 0; i < f->n_rounds; i++) {
 		const struct round_fact *r = &f->rounds[i];
 
-		if (!r->launch || r->control)
+		if (!r->launch || r->alone)
 			continue;
 		struct ending e = ending_of(f, r);
 		bool by_itself = r->exit && !r->kill && (!r->sig || fact_before(f, r->exit, signal_begin(f, r)));
@@ -135,7 +135,7 @@ static void judge_har_3(
 	ret->expected = "every client was proven in its phase when the signal came, by evidence and "
 			"not by time";
 	for_each_conn(f, c) {
-		if (c->spec != NO_SPEC && round_of(f, c)->launch && !round_of(f, c)->control)
+		if (c->spec != NO_SPEC && round_of(f, c)->launch && !round_of(f, c)->alone)
 			one_arming(&t, c);
 	}
 	if (!restart_hands_over(&sc->restart))  /* its generations come and go without a signal of the scenario's */

@@ -289,7 +289,7 @@ static void round_event(struct build *b, const struct event *e, uint32_t n)
 	struct round_fact *r = b->round;
 
 	switch ((enum event_kind)e->kind) {
-	case EV_ROUND:          r->begin = n, r->control = e->b == 1; break;
+	case EV_ROUND:          r->begin = n, r->alone = e->b == 1; break;
 	case EV_LAUNCH:
 		if (r->launch) {
 			set_once(&r->relaunch, n);
@@ -410,7 +410,7 @@ static void conclude(struct facts *f)
 			continue;
 		share_carrier(f, c);
 		c->outcome = (uint8_t)conn_outcome_of(f, c);
-		if (c->unproven && f->sc->skip_if_unreachable && !f->unreachable && !f->rounds[c->round].control)
+		if (c->unproven && f->sc->skip_if_unreachable && !f->unreachable && !f->rounds[c->round].alone)
 			f->unreachable = c->unproven;
 		text = NULL;
 		if (!f->dissent && disagree(f, c, &text, cites))

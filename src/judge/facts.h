@@ -67,7 +67,7 @@ struct round_fact {
 	uint32_t census;                /* the last CENSUS before the first signal */
 	bool restarted;                 /* while facts are built: events from here on are the restart's */
 	uint32_t serves;                /* SERVES before kill: asked at the end of the grace */
-	bool control;                   /* the first signal alone, after a hang: read by hang.c only */
+	bool alone;                     /* the first signal alone, after a hang: read by hang.c only */
 	bool deviates;                  /* vary_to: differs from the first round; judged by SIG-5 only */
 };
 

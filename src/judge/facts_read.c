@@ -14,7 +14,7 @@ const struct round_fact *round_at(const struct facts *f, uint32_t n)
 
 bool round_judged(const struct facts *f, const struct round_fact *r)
 {
-	return r->sig && !r->deviates && !r->control && !f->sc->sweep;
+	return r->sig && !r->deviates && !r->alone && !f->sc->sweep;
 }
 
 nsec_t signal_begin(const struct facts *f, const struct round_fact *r)

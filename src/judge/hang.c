@@ -101,8 +101,8 @@ static bool second_did_it(const struct facts *f, const struct round_fact *r, con
 		return r->sig2;
 	if (o->in_flight && fact_a(f, r->sig2) == SIGINT && second_policy(f) == SECOND_ANY)
 		return true;
-	/* no control: only what is still in flight speaks for the second signal */
-	return h->control ? hang_kind(f, h->control) == HANG_NONE : o->in_flight;
+	/* no such round: only what is still in flight speaks for the second signal */
+	return h->alone ? hang_kind(f, h->alone) == HANG_NONE : o->in_flight;
 }
 
 static void charge_clients(
@@ -184,11 +184,11 @@ static void charge_ignored(const struct facts *f, const struct round_fact *r, st
 	h->excused = !h->charged;
 }
 
-static const struct round_fact *control_of(const struct facts *f, const struct round_fact *r)
+static const struct round_fact *alone_after(const struct facts *f, const struct round_fact *r)
 {
 	const struct round_fact *next = r + 1;
 
-	return next < f->rounds + f->n_rounds && next->control && next->sig ? next : NULL;
+	return next < f->rounds + f->n_rounds && next->alone && next->sig ? next : NULL;
 }
 
 struct hung hang_find(const struct facts *f, const struct round_fact *r)
@@ -209,7 +209,7 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 	if (holds_no_client(f, r)) /* its side is closed: what is open here is the kernel's to finish */
 		o = (struct open_clients){ 0 };
 	h.cites[h.n_cites++] = r->sig;
-	h.control = control_of(f, r);
+	h.alone = alone_after(f, r);
 	int signo = (int)fact_a(f, r->sig);
 
 	if (root_is_pid1(f, r) && root_held(f, r, signo) == 0)

@@ -286,7 +286,7 @@ void judge_all(const struct scenario *sc, const struct events *ev, char **only, 
 	judge_checks(sc, f, only, skip, arena, ret);
 	sum_up(f, ret);
 	for_each_conn(f, c) {
-		if (!round_of(f, c)->control)
+		if (!round_of(f, c)->alone)
 			count_conn(f, c, ret);
 	}
 	cite_frames(f, arena, ret);

@@ -72,9 +72,9 @@ void second_cite(const struct facts *f, const struct round_fact *r, struct findi
 }
 
 /* What the same drain without the second signal came to. */
-static const char *control_text(const struct facts *f, const struct hung *h)
+static const char *alone_text(const struct facts *f, const struct hung *h)
 {
-	const struct round_fact *c = h->control;
+	const struct round_fact *c = h->alone;
 	struct ending e;
 
 	if (!c || hang_of(f, c)->kind != HANG_NONE)
@@ -98,9 +98,9 @@ void second_hangs(struct sum *t, const struct round_fact *r, const char *id, enu
 		sum_see(t, h->charged);
 	else if (sum_bad(t, level, "server", "%s after the %s it was still there%s; suspect: %s",
 			 between(f, r->sig2, r->kill ? r->kill : r->exit), second_label(f, r),
-			 control_text(f, h), suspect_of(f, r))) {
+			 alone_text(f, h), suspect_of(f, r))) {
 		second_cite(f, r, t->ret, NULL);
-		cite(t->ret, h->control ? h->control->exit : 0);
+		cite(t->ret, h->alone ? h->alone->exit : 0);
 	}
 }
 

@@ -205,7 +205,7 @@ struct run {
 	nsec_t t_signal, t_prev_signal, t_grace;
 	unsigned n_signals;
 	bool second_contract;
-	bool control;                   /* this round only tells whose doing the hang of the one before was */
+	bool alone;                     /* the first signal alone: this round only tells whose doing the hang of the one before was */
 	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
 	uint16_t census_no;
 	uint32_t leak_from;             /* first connection of the batch */

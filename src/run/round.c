@@ -152,7 +152,7 @@ void round_reset(struct run *r, const char *label)
 		r->clients[i].started = false;
 		r->clients[i].held = 0;
 	}
-	events_add(r->ev, EV_ROUND, -1, r->ev->round, r->control, label);
+	events_add(r->ev, EV_ROUND, -1, r->ev->round, r->alone, label);
 }
 
 /* Nothing of a round outlives it. */

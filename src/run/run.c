@@ -70,7 +70,7 @@ static int next_round(struct run *r, const char *label)
 
 /* It outlived its grace after two signals. Whether that is the second one's doing, only the same with the first alone can
  * tell. Under `force` the second has to end it in any case. */
-static int control_round(struct run *r)
+static int alone_round(struct run *r)
 {
 	const struct scenario *whole = r->sc;
 	struct scenario one = *whole;
@@ -85,14 +85,14 @@ static int control_round(struct run *r)
 	one.n_signals = 1;
 	round_end(r);
 	r->sc = &one;
-	r->control = true;
-	/* a control that fails to run tells nothing, and takes nothing away */
-	int rc = next_round(r, "control: the first signal alone");
+	r->alone = true;
+	/* a round that fails to run tells nothing, and takes nothing away */
+	int rc = next_round(r, "the first signal alone");
 
 	if (rc < 0 && !r->world->interrupted)
 		*r->err = (struct err){0};
 	round_end(r);
-	r->control = false;
+	r->alone = false;
 	r->sc = whole;
 	return r->world->interrupted ? rc : 0;
 }
@@ -107,7 +107,7 @@ static int run_rounds(struct run *r)
 		return sweep_run(r);
 	if (!whole->n_vary_to) {
 		rc = round_run(r, "");
-		return rc < 0 ? rc : control_round(r);
+		return rc < 0 ? rc : alone_round(r);
 	}
 	for (size_t i = 0; i < whole->n_vary_to && rc == 0; i++) {
 		struct scenario one = *whole;
