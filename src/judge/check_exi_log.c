@@ -94,8 +94,7 @@ static void judge_exi_4(
 			sum_killed(&t, r);
 		} else if (full_disk(f, r)) {
 			sum_unsure(&t, full_disk(f, r), "%s: the line may be lost by it", fact_text(f, full_disk(f, r)));
-		} else if (sum_bad(&t, MUST, "application", "no line of its output matches '%s'",
-				   sc->expect.log)) {
+		} else if (sum_bad(&t, MUST, "application", "no line of its output matches '%s'", sc->expect.log)) {
 			cite(ret, r->sig);
 			cite(ret, r->exit);
 		}
