@@ -8,7 +8,7 @@ DRAINSPEC := drainspec
 WARN     := -Wall -Wextra -Werror
 CPPFLAGS += -D_GNU_SOURCE -Isrc -I$(BUILD)/gen
 ALL_CFLAGS = -std=gnu17 $(WARN) $(CFLAGS) $(SAN)
-LDLIBS   += -lhiredis -lpcap -lyaml -ljansson -lmnl -lnghttp2 -lm -lutil
+LDLIBS   += -lhiredis -lpcap -lyaml -ljansson -lmnl -lnghttp2 -lssl -lcrypto -lm -lutil
 
 # V=1 shows the commands
 ifeq ($(V),)

@@ -13,7 +13,7 @@ MATRIX = ROOT / "harness" / "matrix.tsv"
 FAULTS = ROOT / "fixtures" / "faults.def"
 SCENARIOS = Path(__file__).with_name("scenarios")
 PROGRAMS = {"http1": "http1_server", "raw": "raw_server", "prefork": "prefork_server", "resp": "resp_server",
-            "hello": "hello_server", "h2": "h2_server"}
+            "hello": "hello_server", "http1_tls": "http1_tls_server", "h2": "h2_server"}
 GRACE = ["--grace", "800ms"]
 DRAIN = ["--drain-timeout", "300ms"]
 """Of the fixtures: how long a peer that does not read is waited for. Well below the grace, also on a busy machine."""

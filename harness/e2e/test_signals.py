@@ -1,6 +1,7 @@
 """To whom signals go, how exact their gaps are, and what wrappers around a server make of them."""
 import re
 import shutil
+import sys
 
 import pytest
 
@@ -55,6 +56,30 @@ def test_gaps_are_mostly_precise(cli):
     times = [e["t"] for e in signals(events)][:21]
     gaps = sorted(b - a for a, b in zip(times, times[1:]))
     assert len(gaps) == 20 and 2e6 <= gaps[10] < 2.1e6 * support.timeout_multiplier(), gaps
+
+
+TAKES_ITS_TIME = """
+import os, select, signal, socket, sys, time
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM, signal.SIGINT])
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()
+while not signal.sigpending():
+    if select.select([s], [], [], 0.01)[0]:
+        s.accept()[0].sendall(b'hello')
+time.sleep(0.05)
+print('took', *(signal.sigwait([signal.SIGTERM, signal.SIGINT]) for i in range(2)))
+"""
+"""Has its signals blocked, and takes the first 50 ms after it came: what was sent meanwhile is one with it, or overtakes it."""
+
+
+@pytest.mark.parametrize("second", ["SIGTERM", "SIGINT"])
+def test_second_waits_until_the_first_is_taken(cli, second):
+    got, events = run(cli, "clients:\n  - {phase: connected}\n"
+                           f"signals:\n  - {{send: SIGTERM, when: armed}}\n  - {{send: {second}, when: signal, after: 1ms}}\n"
+                           "expect: {within: 3s}\n", sys.executable, "-c", TAKES_ITS_TIME, "${PORT}")
+    first, then = signals(events)
+    assert then["t"] - first["t"] > 40e6, "not while it was pending"
+    assert "asked 1.00ms" in then["text"] or "asked 1ms" in then["text"], "what was asked is still said"
+    assert (cli.cwd / "run/x/stdout.log").read_text() == f"took 15 {2 if second == 'SIGINT' else 15}\n", got
 
 
 def test_storm(cli):

@@ -248,7 +248,21 @@ To see packets and to give the target namespaces of its own
 needs to be root or to be allowed to make user namespaces.
 Without, it works on the host's network; what cannot be seen then is SKIPped, with the reason.
 .PP
-HTTP/2, gRPC, RESP, TLS and WebSocket are not built yet.
+WebSocket is not built yet.
+.SH TLS
+.B \\-P tls+http1
+speaks HTTP/1 inside TLS; any protocol can stand behind the plus.
+Each run makes an authority of its own, which is thrown away, and a certificate for 127.0.0.1, ::1 and localhost:
+the target finds chain, key and authority in
+.BR ${TLS_CERT} ,
+.B ${TLS_KEY}
+and
+.B ${TLS_CA}
+of its command, and in DRAINSPEC_TLS_CERT, DRAINSPEC_TLS_KEY and DRAINSPEC_TLS_CA.
+A certificate of the target's own is not verified.
+The evidence holds
+.IR tls.keys ,
+with which Wireshark reads the trace.
 .SH EXAMPLES
 .nf
 drainspec check \-\- ./server \-\-port \(aq${PORT}\(aq

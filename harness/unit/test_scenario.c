@@ -59,7 +59,7 @@ static const struct {
 	{"target: {command: []}", "dir/x.yaml:1:19: target.command: a list of words or a text is needed, this is an empty list"},
 	{"target: {ready: {http: healthz}}", "dir/x.yaml:1:17: target.ready: the path 'healthz' does not begin with /"},
 	{"needs: [slo]", "dir/x.yaml:1:9: needs: 'slo' is not slow, stream, big, upload, keepalive, http, port, gate, "
-	 "request or http2, did you mean 'slow'?"},
+	 "request, tls or http2, did you mean 'slow'?"},
 	{"vary: {to: [group, group]}", "dir/x.yaml:1:20: vary.to: 'group' is there twice"},
 	{"", "dir/x.yaml:1:1: the file is empty"},
 	{"- a", "dir/x.yaml:1:1: a scenario is a mapping (key: value), this is a list"},
@@ -205,7 +205,8 @@ static void folder(const char *path, unsigned *n)
 		ck_assert_msg(scenario_load(name, arena, &sc, &err) == 0, "%s", err_text(&err, what, sizeof what));
 		ck_assert_msg(sc->why != NULL, "%s says no why", name);
 		comes_back(sc);
-		struct settings st = {.command = server, .slow = "gate", .stream = "GET /gate/stream", .big = "GET /big", .upload = "POST /upload"};
+		struct settings st = {.command = server, .slow = "gate", .stream = "GET /gate/stream", .big = "GET /big", .upload = "POST /upload",
+			.protocol = sc->needs & NEED_TLS ? "tls+http1" : NULL};
 		struct plan *p = NULL;
 
 		ck_assert_msg(plan_build(sc, &st, NULL, arena, &p, &err) == 0, "%s", err_text(&err, what, sizeof what));

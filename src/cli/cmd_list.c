@@ -25,6 +25,7 @@ static void list_protocols(struct buf *out)
 {
 	for (size_t i = 0; i < n_protos; i++)
 		buf_printf(out, "%-8s %s\n", protos[i]->name, protos[i]->help);
+	buf_adds(out, "tls+NAME each of them inside TLS: the target finds a certificate in ${TLS_CERT} and ${TLS_KEY}\n");
 }
 
 static void list_scenarios(struct buf *out)

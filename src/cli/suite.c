@@ -95,7 +95,9 @@ static int check_protocol(const char *name)
 {
 	const char *known[32];
 
-	if (!name || !strcmp(name, "auto") || proto_by_name(name))
+	bool tls;
+
+	if (!name || !strcmp(name, "auto") || proto_find(name, &tls))
 		return 0;
 	for (size_t i = 0; i < n_protos && i < 32; i++)
 		known[i] = protos[i]->name;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "judge/goaway.h"
+#include "judge/notify.h"
 
 /* The last answer on it was made after the signal, whole, and then the server closed. Only heads with a status can say
  * that it will (raw protocols have none). */
@@ -25,18 +26,17 @@ static bool goodbye_applies(const struct scenario *sc, const struct facts *f)
 		if ((c->status && fact_text(f, c->head)[0] && answered_then_closed(f, c)) || h2_closed(f, c))
 			return true;
 	}
-	return false;
+	return notify_applies(f);
 }
 
-static void judge_con_7(
-	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
+static void judge_con_7(const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
 	ret->expected = "the last answer before the server closes says Connection: close; a connection of HTTP/2 is "
-			"told by GOAWAY";
+			"told by GOAWAY, one of TLS by close_notify";
 	for_each_judged(f, c) {
 		if (c->settings || c->stream) {
 			if (h2_closed(f, c))
@@ -53,13 +53,13 @@ static void judge_con_7(
 		/* the wire is ahead of the client's read of the answer */
 		nsec_t later = nsec_sub(end_time(f, c), fact_t(f, c->answer));
 		const char *text = arena_printf(f->arena,
-			"%s: answer %s after %s without Connection: close, then closed %s later",
-			client_name(f, c), after_signal(f, round_of(f, c), c->head),
-			first_signal(f, round_of(f, c)), time_text(f, later > 0 ? later : 0));
+			"%s: answer %s after %s without Connection: close, then closed %s later", client_name(f, c),
+			after_signal(f, round_of(f, c), c->head), first_signal(f, round_of(f, c)), time_text(f, later > 0 ? later : 0));
 
 		if (sum_bad(&t, SHOULD, "server", "%s", text))
 			cite_conn(f, ret, c);
 	}
+	judge_notify(&t);
 	sum_end(&t, "connections were told goodbye");
 }
 
@@ -67,21 +67,19 @@ const struct check check_con_7 = {
 	.id = "CON-7", .title = "answers while draining say goodbye", .level = SHOULD,
 	.applies = goodbye_applies, .judge = judge_con_7,
 	.todo = "once the stop has begun, send 'Connection: close' with every answer",
-	.why = "A server that will close must say so in its last answer (Connection: close, RFC 9112, "
-	       "9.6), or the client reuses the connection and its next request meets the close: a race "
-	       "that loses requests although nobody failed.",
+	.why = "A server that will close must say so in its last answer (Connection: close, RFC 9112, 9.6), or the client reuses "
+	       "the connection and its next request meets the close: a race that loses requests although nobody failed.",
 	.proof = "A request in flight at the signal, its answer's head after the signal, and then the "
 		 "server's FIN or RST: the head's Connection field is looked at. HTTP/2: a connection that the server closed "
 		 "after the signal had a GOAWAY before it (RFC 9113, 6.8: a first one with 2^31-1, and when a round trip has "
 		 "passed one with the last stream that was taken, so that a stream on its way is not lost); no stream above "
-		 "the last id is answered.",
-	.modes = "SD-KA-NO-CLOSE, SD-IDLE-RACE",
-	.fix_go = "Shutdown makes net/http send it; a proxy of your own: "
-		  "w.Header().Set(\"Connection\", \"close\") while draining.",
+		 "the last id is answered. TLS: its close_notify came before the FIN (RFC 8446, 6.1; RFC 9112, 9.8).",
+	.modes = "SD-KA-NO-CLOSE, SD-IDLE-RACE, SD-TLS-NO-NOTIFY",
+	.fix_go = "Shutdown makes net/http send it; a proxy of your own: w.Header().Set(\"Connection\", \"close\") while draining.",
 	.fix_node = "While draining: res.setHeader('Connection', 'close') before writing the head.",
-	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in "
-		      "middleware once draining.",
-	.fix_c = "Choose the Connection header when the head is written, by the drain flag, not when "
-		 "the request was read.",
+	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in middleware once draining. "
+		      "TLS: unwrap() before close().",
+	.fix_c = "Choose the Connection header when the head is written, by the drain flag, not when the request was read. "
+		 "TLS: SSL_shutdown() before shutdown().",
 	.fix_nginx = "QUIT does it (1.21.6 and later also for proxied answers).",
 };

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "judge/loss.h"
-#include "judge/say.h"
+#include "judge/notify.h"
 #include "judge/shows.h"
 
 #define OWED (PHASES(WAITING) | PHASES(STREAMING) | PHASES(HALF_CLOSED) | PHASES(PIPELINED))
@@ -129,6 +129,8 @@ static void one_in_flight(struct sum *t, const struct conn_fact *c)
 		t->contract++;
 	else if (strcmp(loss_of(f, c), "CON-1"))
 		sum_see(t, loss_of(f, c));
+	else if (whole_unknown(f, c) && !server_notifies(f))
+		sum_unsure(t, c->end, "%s: this server never says close_notify", loss_text(f, c));
 	else
 		lost(t, c);
 }

@@ -215,6 +215,8 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 		set_once(&c->goaway, n);
 		c->goaway_last = n;
 		break;
+	case EV_TLS:            set_once(&c->tls, n); break;
+	case EV_CLOSE_NOTIFY:   set_once(&c->notify, n); break;
 	case EV_CLIENT_CLOSED:  set_once(&c->closed, n); break;
 	case EV_STILL_OPEN:     c->still = n; break;
 	case EV_GATE_REACHED:   set_once(&c->gate, n); break;

@@ -33,6 +33,7 @@ struct conn_fact {
 	uint32_t settings;              /* HTTP/2: the server's, on the connection's carrier alone */
 	uint32_t stream, rst_stream, above; /* HTTP/2: last STREAM; STREAM_RESET, ABOVE_GOAWAY of it */
 	uint32_t goaway, goaway_last;   /* HTTP/2: first and last GOAWAY of its connection */
+	uint32_t tls, notify;           /* TLS: handshake done; the server's close_notify */
 	uint32_t closed;                /* CLIENT_CLOSED */
 	uint32_t still;                 /* STILL_OPEN */
 	uint32_t peer;                  /* last PEER_STATE up to the first signal */

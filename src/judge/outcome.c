@@ -73,7 +73,7 @@ bool conn_partial(const struct facts *f, const struct conn_fact *c)
 
 enum accepted conn_accepted(const struct facts *f, const struct conn_fact *c)
 {
-	if (c->answers || c->first_byte || c->cont100 || c->gate || c->greeting || c->peer_inode ||
+	if (c->answers || c->first_byte || c->tls || c->cont100 || c->gate || c->greeting || c->peer_inode ||
 		(c->proven && fact_b(f, c->proven) > 0))
 		return ACCEPT_YES;
 	if (c->proven && (c->phase == PHASE_BACKLOG || c->phase == PHASE_CONNECTED))
@@ -210,7 +210,8 @@ static bool whole_was_sent(const struct facts *f, const struct conn_fact *c)
 		return true;
 	uint32_t head = head_of_cut(f, c);
 
-	if (!head || fact_b(f, head) < 0 || acked < 0)
+	/* under TLS the bytes of the wire are records, and what of the answer is in them is not known */
+	if (!head || fact_b(f, head) < 0 || acked < 0 || c->tls)
 		return false;
 	/* what the client acknowledged is head and body so far: the rest of the body must have been
 	 * sent too */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/names.h"
+#include "judge/notify.h"
 
 bool any_round(const struct facts *f)
 {
@@ -84,7 +85,8 @@ static const char *request_text(const struct facts *f, const struct conn_fact *c
 	const char *acked = "";
 
 	if (c->w_acked && fact_a(f, c->w_acked) > 0 && fact_t(f, c->w_acked) <= sig)
-		acked = arena_printf(f->arena, "%lld bytes ACKed and ", (long long)fact_a(f, c->w_acked));
+		acked = arena_printf(f->arena, "%lld bytes%s ACKed and ", (long long)fact_a(f, c->w_acked),
+			c->tls ? " of TLS" : "");
 	uint32_t sent = c->request ? c->request : c->partial;
 
 	if (!sent)
@@ -109,7 +111,8 @@ static const char *ending_of_conn(const struct facts *f, const struct conn_fact 
 	case HOW_FIN:
 		*ret_frame = c->w_fin ? fact_event(f, c->w_fin)->frame : 0;
 		return conn_error(f, c) ?
-			arena_printf(f->arena, "GOAWAY %s (a connection error) and FIN", fact_text(f, conn_error(f, c))) : "FIN";
+			arena_printf(f->arena, "GOAWAY %s (a connection error) and FIN", fact_text(f, conn_error(f, c))) :
+			end_untold(f, c) ? "FIN without close_notify" : "FIN";
 	case HOW_RST:
 		*ret_frame = c->w_rst ? fact_event(f, c->w_rst)->frame : 0;
 		return arena_printf(f->arena, "RST (%s)", errno_name((int)fact_a(f, end)));
@@ -177,7 +180,8 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 		disowned = arena_printf(f->arena, "; GOAWAY(last %lld) says that stream %lld was taken",
 			(long long)fact_a(f, c->goaway_last), (long long)fact_a(f, c->stream));
 	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s%s%s", client_name(f, c),
-		request_text(f, c), how, amount, at, in, disowned, missing_text(f, c));
+		request_text(f, c), how, amount, at, in, disowned, whole_unknown(f, c) ?
+			": truncation cannot be told from the end" : missing_text(f, c));
 }
 
 void cite(struct finding *ret, uint32_t event)

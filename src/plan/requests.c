@@ -72,6 +72,7 @@ static const char *request_of(struct builder *b, enum need need)
 	case NEED_HTTP2:
 	case NEED_PORT:
 	case NEED_GATE:
+	case NEED_TLS:
 		break;
 	}
 	return NULL;
@@ -104,6 +105,10 @@ static void skip_for(struct builder *b, enum need need)
 	case NEED_HTTP:
 		plan_skip(b, "not an HTTP server%s%s%s", b->plan->protocol ? " (" : "",
 			  b->plan->protocol ? b->plan->protocol : "", b->plan->protocol ? ")" : "");
+		break;
+	case NEED_TLS:
+		plan_skip(b, "not inside TLS%s%s%s", b->plan->protocol ? " (" : "", b->plan->protocol ? b->plan->protocol : "",
+			  b->plan->protocol ? ")" : "");
 		break;
 	case NEED_HTTP2:
 		plan_skip(b, "HTTP/2 alone has it, this is %s", b->plan->protocol ? b->plan->protocol : "not said");
@@ -205,7 +210,7 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 /* Needs that no client's request shows. */
 static void other_needs(struct builder *b)
 {
-	static const enum need order[] = {NEED_PORT, NEED_HTTP, NEED_HTTP2, NEED_KEEPALIVE, NEED_GATE, NEED_SLOW, NEED_STREAM,
+	static const enum need order[] = {NEED_PORT, NEED_HTTP, NEED_HTTP2, NEED_TLS, NEED_KEEPALIVE, NEED_GATE, NEED_SLOW, NEED_STREAM,
 					  NEED_BIG, NEED_UPLOAD, NEED_REQUEST};
 	bool gate = b->st->slow && (!strcmp(b->st->slow, "gate") || (is_call(b->st->slow) && plan_gated(b->st->slow)));
 
@@ -218,6 +223,8 @@ static void other_needs(struct builder *b)
 			missing = b->sc->target.no_port;
 		else if (order[i] == NEED_HTTP)
 			missing = b->http_known && !b->http;
+		else if (order[i] == NEED_TLS)
+			missing = !b->plan->protocol || strncmp(b->plan->protocol, "tls+", 4);
 		else if (order[i] == NEED_HTTP2)
 			missing = b->http_known && !is_http2(b->plan->protocol);
 		else if (order[i] == NEED_KEEPALIVE)

@@ -136,6 +136,7 @@ static bool http1_recognise(const uint8_t *p, size_t n)
 
 const struct proto proto_http1 = {
 	.name = "http1",
+	.alpn = "http/1.1",
 	.help = "HTTP/1.0 and HTTP/1.1; request: METHOD TARGET",
 	.state_size = sizeof(struct http1),
 	.has_heads = true,

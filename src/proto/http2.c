@@ -295,6 +295,7 @@ static bool grpc_recognise(const uint8_t *p, size_t n)
 
 const struct proto proto_grpc = {
 	.name = "grpc",
+	.alpn = "h2",
 	.help = "gRPC over HTTP/2; request: grpc package.Service/Method MESSAGE..., each as JSON (with --proto FILE.desc) or 0xBYTES",
 	.state_size = sizeof(struct h2_stream),
 	.recognise = grpc_recognise,
@@ -303,6 +304,7 @@ const struct proto proto_grpc = {
 
 const struct proto proto_http2 = {
 	.name = "http2",
+	.alpn = "h2",
 	.help = "HTTP/2 with prior knowledge (h2c); request: METHOD TARGET",
 	.state_size = sizeof(struct h2_stream),
 	.has_heads = true,

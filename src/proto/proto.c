@@ -21,3 +21,9 @@ const struct proto *proto_by_name(const char *name)
 			return protos[i];
 	return NULL;
 }
+
+const struct proto *proto_find(const char *name, bool *ret_tls)
+{
+	*ret_tls = name && !strncmp(name, "tls+", 4);
+	return proto_by_name(*ret_tls ? name + 4 : name);
+}

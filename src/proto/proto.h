@@ -74,6 +74,7 @@ struct proto {
 	bool may_greet;         /* the server may speak first, and that is no answer */
 	bool no_goodbye;        /* an answer has no way to say that the server will close */
 	const char *probe;      /* harmless request that recognise() knows the answer to; NULL: no probe of its own */
+	const char *alpn;       /* its name inside TLS (RFC 7301), NULL: it has none */
 
 	/* Several requests that one line stands for (the commands of a pipeline), each to be rendered and answered by itself;
 	 * NULL: a line is one request. In arena; 0, or -1. */
@@ -99,5 +100,7 @@ struct proto {
 
 /* Rows of protocols.def. NULL if there is none of that name. */
 const struct proto *proto_by_name(const char *name);
+/* NAME, or tls+NAME. */
+const struct proto *proto_find(const char *name, bool *ret_tls);
 extern const struct proto *const protos[];
 extern const size_t n_protos;

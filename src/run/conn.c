@@ -111,6 +111,7 @@ void conn_over(struct run *r, struct conn *c)
 	c->state = CONN_OVER;
 	conn_settle(r, c);
 	answer_end(c);
+	conn_tls_stop(r, c);
 	free(c->unsent);
 	c->unsent = NULL;
 	if (!mux_owns(c))
@@ -142,6 +143,9 @@ void conn_close(struct run *r, struct conn *c, const char *why)
 	if (c->car)
 		mux_closed(r, c, why);
 	loop_del(r->loop, &c->w);
+	if (c->tls)
+		conn_tls_bye(c);
+	conn_tls_stop(r, c);
 	close(c->w.fd);
 	c->w.fd = -1;
 }
@@ -248,25 +252,45 @@ void conn_speak(struct run *r, struct conn *c)
 	conn_ask(r, c);
 }
 
+static void conn_secure(struct run *r, struct conn *c)
+{
+	if (c->client->tls)
+		conn_tls_start(r, c);
+	else
+		conn_begin(r, c);
+}
+
 static void conn_established(struct run *r, struct conn *c)
 {
-	enum phase phase = c->client->spec->phase;
-
 	if (c->car) {
 		loop_set(r->loop, &c->w, EPOLLIN | EPOLLRDHUP);
-		mux_established(r, c);
+		mux_connected(r, c);
+		conn_secure(r, c);
 		return;
 	}
 	c->connected = true;
 	r->t_progress = clock_now();
 	events_add(r->ev, EV_CONNECTED, c->index, 0, 0, NULL);
-	c->state = CONN_SENDING;
+	conn_secure(r, c);
+}
+
+void conn_begin(struct run *r, struct conn *c)
+{
+	enum phase phase = c->client->spec->phase;
+
+	if (c->car) {
+		mux_established(r, c);
+		return;
+	}
+	if (c->state < CONN_PROVEN)     /* a backlog that was proven before the handshake asks only now */
+		c->state = CONN_SENDING;
 	if (phase == PHASE_CONNECTED || !c->client->rq.line) {
 		conn_listen(r, c, phase != PHASE_SLOW_READER);
-		c->state = CONN_PARKED;
+		if (c->state < CONN_PROVEN)
+			c->state = CONN_PARKED;
 	} else if (greeting_awaited(r, c)) {
 		conn_listen(r, c, true);
-		if (phase == PHASE_BACKLOG)
+		if (phase == PHASE_BACKLOG && c->state < CONN_PROVEN)
 			c->state = CONN_PARKED;
 		greeting_await(r, c);
 	} else {

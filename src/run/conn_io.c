@@ -19,7 +19,7 @@ void conn_failed(struct run *r, struct conn *c, int errnum)
 }
 
 /* More bytes for the server, in order; b is emptied. The rest of what the socket does not take now goes when it does. */
-void conn_queue(struct conn *c, struct buf *b, size_t n)
+void conn_queue_wire(struct conn *c, struct buf *b, size_t n)
 {
 	struct buf all = {.p = c->unsent, .n = c->unsent_n, .cap = c->unsent_n};
 
@@ -34,6 +34,22 @@ void conn_queue(struct conn *c, struct buf *b, size_t n)
 	c->unsent_at = 0;
 	c->unsent_n = (uint32_t)n;
 	*b = (struct buf){0};
+}
+
+void conn_queue(struct conn *c, struct buf *b, size_t n)
+{
+	struct buf sealed = {0};
+
+	if (!c->tls) {
+		conn_queue_wire(c, b, n);
+		return;
+	}
+	conn_tls_seal(c, b->p, n, &sealed);
+	buf_free(b);
+	*b = (struct buf){0};
+	if (sealed.n)
+		conn_queue_wire(c, &sealed, sealed.n);
+	buf_free(&sealed);
 }
 
 /* The kernel has all of a request, or all that its phase sends of it. */
@@ -51,6 +67,8 @@ void request_sent(struct run *r, struct conn *c)
 	if (c->withheld) {
 		events_add(r->ev, EV_PARTIAL, c->index, c->rest_at, c->request_n, NULL);
 	} else if (c->client->spec->phase == PHASE_HALF_CLOSED && c->asked == c->client->n_rqs) {
+		if (c->tls)
+			conn_tls_bye(c);
 		shutdown(c->w.fd, SHUT_WR);
 		events_add(r->ev, EV_SHUT_WR, c->index, 0, 0, NULL);
 	}
@@ -222,12 +240,24 @@ void conn_eof(struct run *r, struct conn *c)
 		mux_ended(r, c, 0);
 	c->eof = true;
 	if (c->answering && !c->car) {
-		c->client->proto->eof(c->st, &c->an);
+		/* an answer that ends with the connection is not whole if its end was not announced: RFC 9112, 9.8 */
+		if (conn_end_is_told(c) || !c->an.until_close)
+			c->client->proto->eof(c->st, &c->an);
 		conn_progress(r, c);
 	}
 	events_add(r->ev, EV_EOF_SEEN, c->index, c->answered,
 		   c->answering ? (int64_t)c->an.body : 0, NULL);
 	conn_over(r, c);
+}
+
+/* Bytes of the server's protocol. */
+void conn_take(struct run *r, struct conn *c, const uint8_t *p, size_t n)
+{
+	if (r->hand)
+		generation_hear(r, c, p, n);
+	conn_bytes(r, c, p, n);
+	if (c->state != CONN_OVER)
+		phase_progress(r, c);
 }
 
 void conn_read(struct run *r, struct conn *c)
@@ -250,11 +280,10 @@ void conn_read(struct run *r, struct conn *c)
 			conn_eof(r, c);
 			return;
 		}
-		if (r->hand)
-			generation_hear(r, c, r->buf, (size_t)n);
-		conn_bytes(r, c, r->buf, (size_t)n);
-		if (c->state != CONN_OVER)
-			phase_progress(r, c);
+		if (c->tls)
+			conn_tls_read(r, c, (size_t)n);
+		else
+			conn_take(r, c, r->buf, (size_t)n);
 		if (n < RUN_BUF)
 			return;         /* level-triggered: anything more wakes us again */
 	}

@@ -13,12 +13,15 @@
 #define MAX_TREE 256             /* processes of a target that are looked at one by one */
 #define MAX_ACTIONS 64
 
+enum tls_file { TLS_FILE_CERT, TLS_FILE_KEY, TLS_FILE_CA, TLS_FILES };
+
 struct client {                 /* a client_spec made ready to connect */
 	const struct client_spec *spec;
 	const struct proto *proto;
 	struct request rq;
 	struct request *rqs;    /* the same, or the several that its protocol makes of its line, each answered by itself */
 	size_t n_rqs;           /* 0: nothing is sent */
+	bool tls;               /* proto inside TLS */
 	unsigned port;          /* index into run.ports */
 	const char *label;      /* "name phase" */
 	struct client *control; /* asks its request once before all is armed (control.c); NULL: nobody does */
@@ -42,6 +45,7 @@ enum conn_state {
 struct conn {
 	struct watch w;                         /* w.arg: the run */
 	struct client *client;
+	struct conn_tls *tls;                   /* NULL: plain */
 	struct conn *next_pending;              /* list of conns not yet proven */
 	struct conn *next_hearing;              /* list of those that wait for the server's greeting */
 	char *unsent;                           /* what is to be sent, malloc'ed; NULL: nothing */
@@ -176,6 +180,11 @@ struct run {
 	char **argv, **envp;
 	uint64_t rss_kib;
 
+	/* TLS, if any client or the command has to do with it */
+	struct tls_ctx *tls;
+	const char *tls_files[TLS_FILES];       /* paths */
+	int keylog;
+
 	/* connections */
 	struct conn **conns;            /* by index - conn_base; grows */
 	uint32_t n_conns, cap_conns;
@@ -204,6 +213,7 @@ struct run {
 	nsec_t t_on[ON_EXIT + 1];       /* when each trigger event came, 0: not yet */
 	nsec_t t_signal, t_prev_signal, t_grace;
 	unsigned n_signals;
+	int last_signo;
 	bool second_contract;
 	bool alone;                     /* the first signal alone: this round only tells whose doing the hang of the one before was */
 	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
@@ -256,15 +266,19 @@ void conn_flush(struct run *r, struct conn *c);
 void conn_read(struct run *r, struct conn *c);
 void conn_eof(struct run *r, struct conn *c);
 void conn_queue(struct conn *c, struct buf *b, size_t n);
+void conn_queue_wire(struct conn *c, struct buf *b, size_t n);    /* the same, as it goes on the wire */
 void conn_progress(struct run *r, struct conn *c);              /* its answer has moved */
 void request_sent(struct run *r, struct conn *c);
 void conn_send_request(struct run *r, struct conn *c, struct buf *b, size_t n);
 void answer_begin(struct run *r, struct conn *c);
+void conn_begin(struct run *r, struct conn *c);                 /* the protocol's turn: after TCP, or after TLS */
+void conn_take(struct run *r, struct conn *c, const uint8_t *p, size_t n);
 void answer_end(struct conn *c);
 
 /* mux.c: connections that carry many requests */
 bool mux_join(struct run *r, struct conn *c);
 void mux_joined(struct run *r, struct conn *c);
+void mux_connected(struct run *r, struct conn *c);
 void mux_established(struct run *r, struct conn *c);
 bool mux_owns(const struct conn *c);                            /* the socket is its own */
 void mux_ask(struct run *r, struct conn *c);
@@ -293,6 +307,17 @@ bool too_small(struct run *r, struct conn *c, const struct diag_row *row);
 bool control_wanted(const struct run *r, unsigned i);
 struct client_spec *control_spec(struct run *r, const struct client_spec *of);
 int controls(struct run *r);
+
+/* conn_tls.c */
+int tls_begin(struct run *r);                                   /* makes the CA and its files, if the run needs them */
+void tls_end(struct run *r);
+void conn_tls_start(struct run *r, struct conn *c);
+void conn_tls_stop(struct run *r, struct conn *c);
+void conn_tls_seal(struct conn *c, const void *p, size_t n, struct buf *out);
+void conn_tls_bye(struct conn *c);
+void conn_tls_read(struct run *r, struct conn *c, size_t n);
+bool conn_shaking(const struct conn *c);                        /* its handshake is not done */
+bool conn_end_is_told(const struct conn *c);
 
 /* phase.c */
 int clients_prepare(struct run *r);

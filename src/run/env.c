@@ -6,6 +6,8 @@
 
 #include "run/engine.h"
 
+static const char *const tls_names[TLS_FILES] = {"TLS_CERT", "TLS_KEY", "TLS_CA"};
+
 /* Value of ${name} in commands and environment; NULL: not ours, left as it is. */
 static const char *variable(struct run *r, const char *name, size_t n)
 {
@@ -21,6 +23,9 @@ static const char *variable(struct run *r, const char *name, size_t n)
 		return arena_printf(r->arena, "%d", r->pid);
 	if (n == 14 && !memcmp(name, "DRAINSPEC_GATE", 14))
 		return arena_printf(r->arena, "127.0.0.1:%u", r->gate_port);
+	for (unsigned i = 0; r->tls && i < TLS_FILES; i++)
+		if (n == strlen(tls_names[i]) && !memcmp(name, tls_names[i], n))
+			return r->tls_files[i];
 	if (n == 6 && !memcmp(name, "TMPDIR", 6))
 		return r->world->tmp;
 	return NULL;
@@ -79,7 +84,7 @@ int env_build(struct run *r, const char *notify)
 	for (size_t i = 0; i < argc; i++)
 		r->argv[i] = env_expand(r, t->command[i]);
 
-	struct env env = {.v = arena_array(r->arena, char *, envc + t->n_env + MAX_PORTS + 8)};
+	struct env env = {.v = arena_array(r->arena, char *, envc + t->n_env + MAX_PORTS + 8 + TLS_FILES)};
 
 	for (size_t i = 0; i < envc; i++)
 		if (strncmp(environ[i], "NOTIFY_SOCKET=", 14) && strncmp(environ[i], "LISTEN_FDS=", 11))
@@ -96,6 +101,10 @@ int env_build(struct run *r, const char *notify)
 	}
 	if (r->gate_port)
 		env_set(r, &env, "DRAINSPEC_GATE", arena_printf(r->arena, "127.0.0.1:%u", r->gate_port));
+	for (unsigned i = 0; r->tls && i < TLS_FILES; i++) {
+		snprintf(key, sizeof key, "DRAINSPEC_%s", tls_names[i]);
+		env_set(r, &env, key, r->tls_files[i]);
+	}
 	if (notify[0])
 		env_set(r, &env, "NOTIFY_SOCKET", notify);
 	for (size_t i = 0; i < t->n_env; i++)

@@ -42,7 +42,7 @@ static void mux_flush(struct carrier *car)
 {
 	struct buf out = {0};
 
-	if (car->feeding || !car->s || !car->conn->connected)
+	if (car->feeding || !car->s || !car->conn->connected || conn_shaking(car->conn))
 		return;
 	mux_of(car->conn)->output(car->s, &out);
 	if (out.n)
@@ -346,14 +346,21 @@ bool mux_join(struct run *r, struct conn *c)
 	return false;
 }
 
-static void stream_established(struct run *r, struct conn *c)
+static void stream_connected(struct run *r, struct conn *c)
 {
-	enum phase phase = c->client->spec->phase;
-
 	c->connected = true;
 	events_add(r->ev, EV_CONNECTED, c->index, 0, 0, NULL);
 	c->reading = true;
-	c->state = phase == PHASE_LATE || phase == PHASE_LOOP ? CONN_FREE : CONN_SENDING;
+	c->state = CONN_SENDING;
+}
+
+/* What comes first is done: TCP's handshake, and that of TLS. */
+static void stream_begins(struct conn *c)
+{
+	enum phase phase = c->client->spec->phase;
+
+	if (c->state < CONN_PROVEN)
+		c->state = phase == PHASE_LATE || phase == PHASE_LOOP ? CONN_FREE : CONN_SENDING;
 	if (phase == PHASE_CONNECTED || phase == PHASE_PING_ONLY || phase == PHASE_GOAWAY_RACE || !c->client->rq.line) {
 		c->state = c->state == CONN_SENDING ? CONN_PARKED : c->state;
 		return;
@@ -361,14 +368,23 @@ static void stream_established(struct run *r, struct conn *c)
 	c->to_ask = true;
 }
 
+void mux_connected(struct run *r, struct conn *c)
+{
+	struct carrier *car = c->car;
+
+	for (uint32_t i = 0; i < car->n; i++)
+		if (!car->streams[i]->connected)
+			stream_connected(r, car->streams[i]);
+}
+
 void mux_established(struct run *r, struct conn *c)
 {
 	struct carrier *car = c->car;
 	enum phase phase = c->client->spec->phase;
 
+	mux_connected(r, c);
 	for (uint32_t i = 0; i < car->n; i++)
-		if (!car->streams[i]->connected)
-			stream_established(r, car->streams[i]);
+		stream_begins(car->streams[i]);
 	/* who has nothing to say does not even say the preface */
 	if (phase == PHASE_CONNECTED || (phase == PHASE_LATE && !c->client->rq.line))
 		return;
@@ -390,7 +406,10 @@ void mux_joined(struct run *r, struct conn *c)
 {
 	if (!c->car->conn->connected)
 		return;
-	stream_established(r, c);
+	stream_connected(r, c);
+	if (conn_shaking(c->car->conn))
+		return;
+	stream_begins(c);
 	if (c->to_ask)
 		mux_ask(r, c);
 }

@@ -296,7 +296,7 @@ static bool warm_done(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return conn_heard(c) || c->state == CONN_OVER || !r->alive;
+	return conn_heard(c) || c->bad || c->state == CONN_OVER || !r->alive;
 }
 
 static bool was_read(struct run *r, struct conn *c)

@@ -108,10 +108,13 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 	const struct port_spec *ps = r->ports[port].spec;
 	const char *name = s->protocol ? s->protocol : ps && ps->protocol ? ps->protocol : guess_protocol(s->request);
 
-	*cl = (struct client){.spec = s, .port = port, .proto = proto_by_name(name)};
+	*cl = (struct client){.spec = s, .port = port, };
+	cl->proto = proto_find(name, &cl->tls);
 	if (!cl->proto)
 		return err_at(r->err, s->at, "unknown protocol '%s'; `drainspec list protocols` shows them", name);
-	if (s->phase == PHASE_TLS_HANDSHAKE || s->phase == PHASE_UPGRADED)
+	if (s->phase == PHASE_TLS_HANDSHAKE && !cl->tls)
+		return err_set(r->err, ERR_NOT_HERE, 0, "no TLS: the protocol is %s, not tls+%s", name, name);
+	if (s->phase == PHASE_UPGRADED)
 		return err_at(r->err, s->at, "phase '%s' is not built yet", phase_rows[s->phase].name);
 	if (s->phase == PHASE_HALF_HEADER && !cl->proto->has_heads && !s->request)
 		return err_at(r->err, s->at, "phase 'half-header' needs a request");

@@ -10,7 +10,7 @@ static bool asked(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return conn_heard(c) || c->state == CONN_OVER || (!r->alive && !r->beside);
+	return conn_heard(c) || c->bad || c->state == CONN_OVER || (!r->alive && !r->beside);
 }
 
 /* One request to who listens now. */

@@ -143,6 +143,7 @@ static void finish(struct run *r, int rc)
 	char text[1024];
 
 	round_end(r);
+	tls_end(r);
 	gate_close(r);
 	ports_release(r);
 	target_files(r, true);
@@ -193,7 +194,7 @@ int run_scenario(struct world *w, const struct plan *plan, const char *dir, stru
 	watch_counters(r, false);
 	if (ports_choose(r) == 0 && gate_open(r) == 0 && start_capture(r) == 0) {
 		r->capturing = w->cap != NULL;
-		rc = clients_prepare(r);
+		rc = clients_prepare(r) < 0 ? -1 : tls_begin(r);
 		if (rc == 0)
 			rc = run_rounds(r);
 	}
@@ -217,7 +218,7 @@ int run_one_probe(struct world *w, const struct plan *plan, const char *dir, str
 
 	if (!r)
 		return -1;
-	if (ports_choose(r) == 0 && gate_open(r) == 0 && clients_prepare(r) == 0) {
+	if (ports_choose(r) == 0 && gate_open(r) == 0 && clients_prepare(r) == 0 && tls_begin(r) == 0) {
 		round_reset(r, "probe");
 		r->gate_open = true;    /* should the quick request call it, it is answered at once */
 		rc = target_start(r, "probe");

@@ -12,6 +12,8 @@
 #include "base/names.h"
 #include "run/engine.h"
 
+#define LOOK_AGAIN (300 * NSEC_PER_USEC)
+
 /* The moment from which `after` counts for this action; 0: its event has not come. */
 static nsec_t base_of(const struct run *r, const struct action *a)
 {
@@ -224,6 +226,40 @@ static void before_first_signal(struct run *r)
 	}
 }
 
+/* Has the target taken the signal before? A standard signal that is sent again while it is pending is one signal, and of two pending
+ * ones the kernel delivers the lower number first (signal(7)): the second would be none, or come first. */
+static bool taken(struct run *r, const struct action *a)
+{
+	struct proc v[64];
+	unsigned n = 0;
+
+	if (!r->t_signal || !r->alive || a->left != (a->sig->count ? a->sig->count : 1))
+		return true;            /* repeats of a storm are meant to come thick and fast */
+	if (a->sig->to == TO_PROCESS || a->sig->to == TO_INIT)
+		n = census_one(r->pid, false, v) == 0;
+	else
+		n = target_tree(r, v, 64, false);
+	for (unsigned i = 0; i < n && i < 64; i++)
+		if (v[i].state != 'Z' && v[i].sigpnd & 1ull << (r->last_signo - 1))
+			return false;
+	return true;
+}
+
+/* false: not yet, look again later. A target that never takes the first gets the second after a second all the same. */
+static bool may_shoot(struct run *r, struct action *a)
+{
+	if (taken(r, a))
+		return true;
+	if (clock_now() - r->t_prev_signal > NSEC_PER_SEC) {
+		events_addf(r->ev, EV_NOTE, -1, 0, 0, "%s was still pending after a second (blocked?): the next signal may be lost in it",
+			    signal_name(r->last_signo));
+		return true;
+	}
+	if (a->due < clock_now() + LOOK_AGAIN)
+		a->due = clock_now() + LOOK_AGAIN;
+	return false;
+}
+
 static void shoot(struct run *r, struct action *a)
 {
 	const struct signal_spec *s = a->sig;
@@ -248,6 +284,7 @@ static void shoot(struct run *r, struct action *a)
 	}
 	r->n_signals++;
 	r->t_prev_signal = before;
+	r->last_signo = s->signo;
 	if (!r->t_signal) {
 		r->t_signal = before;
 		r->t_grace = before + r->sc->expect.within;
@@ -317,7 +354,7 @@ void actions_run(struct run *r)
 			return;
 		nsec_t left = next->due - clock_now();
 
-		if (left > 200 * NSEC_PER_USEC)
+		if (left > 200 * NSEC_PER_USEC || (next->sig && !may_shoot(r, next)))
 			return;
 		while (clock_now() < next->due)
 			;

@@ -164,7 +164,7 @@ static inline bool restart_hands_over(const struct restart_spec *s)
 /* Things a scenario cannot do without; missing ones SKIP it, naming the flag that would enable it. */
 enum need {
 	NEED_SLOW = 1, NEED_STREAM = 2, NEED_BIG = 4, NEED_UPLOAD = 8, NEED_KEEPALIVE = 16,
-	NEED_HTTP = 32, NEED_PORT = 64, NEED_GATE = 128, NEED_REQUEST = 256, NEED_HTTP2 = 512,
+	NEED_HTTP = 32, NEED_PORT = 64, NEED_GATE = 128, NEED_REQUEST = 256, NEED_TLS = 512, NEED_HTTP2 = 1024,
 };
 
 struct scenario {
