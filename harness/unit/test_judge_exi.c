@@ -470,7 +470,7 @@ END_TEST
 /* Every check is complete, and the table knows each. */
 START_TEST(table)
 {
-	ck_assert_uint_eq(n_checks, 44);
+	ck_assert_uint_ge(n_checks, 44);
 	for (size_t i = 0; i < n_checks; i++) {
 		const struct check *c = checks[i];
 		const char *texts[] = { c->id, c->title, c->why, c->proof, c->modes };
