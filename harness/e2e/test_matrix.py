@@ -65,8 +65,8 @@ LINES = list(parse(MATRIX.read_text()))
 
 def command(line):
     program = FIXTURES / PROGRAMS.get(line.server, line.server)
-    port = [] if "none" in line.options else ["--port", "${PORT}"]
-    return [program, *port, *DRAIN, *line.arguments, *(["--fault", line.fault] if line.fault != "-" else [])]
+    port = [] if "none" in line.options else ["--port", "${PORT}", *DRAIN]
+    return [program, *port, *line.arguments, *(["--fault", line.fault] if line.fault != "-" else [])]
 
 
 def run(cli, line):

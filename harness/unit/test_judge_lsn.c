@@ -249,6 +249,42 @@ START_TEST(lsn_4_overlap)
 }
 END_TEST
 
+/* READY=1 was read 300 us before the second look found the listener. */
+static void claims_early(bool early, enum ready_by by)
+{
+	g.sc.target.ready = by;
+	starts();
+	if (early)
+		add(200, EV_READY_EARLY, 0, PORT, 0, NULL);
+	signalled();
+	closes_listener(MS(60));
+	exits(MS(62), 0);
+	over(MS(63));
+}
+
+START_TEST(lsn_7)
+{
+	claims_early(false, READY_NOTIFY);
+	fails("");
+	is("LSN-7", PASS);
+}
+END_TEST
+
+START_TEST(lsn_7_early)
+{
+	claims_early(true, READY_NOTIFY);
+	fails("LSN-7");
+	says("LSN-7", "READY=1 was there 300us before port");
+}
+END_TEST
+
+START_TEST(lsn_7_not_asked)
+{
+	claims_early(false, READY_LISTENING);
+	fails("");
+}
+END_TEST
+
 #define T(name) tcase_add_test(tc, name)
 int main(void)
 {
@@ -259,7 +295,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(lsn_1_late), T(lsn_1_border), T(lsn_1_never_began), T(lsn_2_leak);
 	T(lsn_2_hangs), T(lsn_2_before_the_close), T(lsn_2_accepts_after), T(lsn_3_time_wait), T(lsn_3_holder);
-	T(lsn_3_server_without_reuseaddr), T(lsn_4), T(lsn_5), T(lsn_6), T(lsn_6_lies);
+	T(lsn_3_server_without_reuseaddr), T(lsn_4), T(lsn_5), T(lsn_6), T(lsn_6_lies), T(lsn_7), T(lsn_7_early), T(lsn_7_not_asked);
 	T(lsn_4_crash), T(lsn_4_overlap);
 	return rig_main(s);
 }

@@ -76,6 +76,11 @@ bool shows_readiness(const struct scenario *sc)
 	return sc->expect.readiness && !sc->sweep;
 }
 
+bool shows_ready(const struct scenario *sc)
+{
+	return (sc->target.ready == READY_NOTIFY || sc->target.ready == READY_LOG) && !sc->sweep;
+}
+
 bool shows_sweep(const struct scenario *sc)
 {
 	return sc->sweep > 0;

@@ -14,6 +14,7 @@ bool shows_restart(const struct scenario *sc);
 bool shows_hand_over(const struct scenario *sc);
 bool shows_removes(const struct scenario *sc);
 bool shows_readiness(const struct scenario *sc);
+bool shows_ready(const struct scenario *sc);
 bool shows_sweep(const struct scenario *sc);
 bool shows_second(const struct scenario *sc);
 bool shows_second_int(const struct scenario *sc);

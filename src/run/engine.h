@@ -177,6 +177,7 @@ struct run {
 	int notify_fd;
 	struct watch notify_watch, inotify_watch;
 	bool notified, log_activity;
+	bool claimed, claimed_early;    /* it has said that it is ready; and that was too early */
 	char **argv, **envp;
 	uint64_t rss_kib;
 

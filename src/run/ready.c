@@ -115,10 +115,40 @@ static void look_for_listener(struct run *r, struct port *p)
 	}
 }
 
+static bool log_said(struct run *r);
+
+/* Has it said that it is ready? */
+static bool claims(struct run *r)
+{
+	switch (r->sc->target.ready) {
+	case READY_LOG:
+		return log_said(r) && r->alive;
+	case READY_NOTIFY:
+		return r->notified;
+	case READY_LISTENING:
+	case READY_HTTP:
+	case READY_GRPC:
+	case READY_STARTED:
+		break;
+	}
+	return false;
+}
+
+/* The claim was read before this look at the ports, and one was not there. */
+static void claimed_too_early(struct run *r)
+{
+	if (r->claimed_early)
+		return;
+	r->claimed_early = true;
+	for (unsigned i = 0; i < r->n_ports; i++)
+		if (!r->ports[i].listening)
+			events_add(r->ev, EV_READY_EARLY, (int32_t)i, r->ports[i].number, 0, NULL);
+}
+
 static bool listening(struct run *r)
 {
 	nsec_t now = clock_now();
-	bool all = true;
+	bool all = true, claimed = r->claimed;
 
 	if (!r->alive)
 		return true;
@@ -130,6 +160,10 @@ static bool listening(struct run *r)
 			look_for_listener(r, &r->ports[i]);
 		all &= r->ports[i].listening;
 	}
+	if (!all && claimed)
+		claimed_too_early(r);
+	else if (!all)
+		r->claimed = claims(r);
 	/* 100 us for what starts in a second, then rarer: nobody waits for the last millisecond of a JVM */
 	r->t_watch = r->look = clock_now() + (now - r->t_launch < NSEC_PER_SEC ? 100 : 1000) * NSEC_PER_USEC;
 	return all;
@@ -291,12 +325,13 @@ int target_await_ready(struct run *r)
 
 	r->t_watch = r->t_probe = 0;
 	r->ready_status = 0;
+	r->claimed = r->claimed_early = false;
 	/* whatever readiness means for it, connections need its listeners */
 	if (r->n_ports && (!pump(r, listening, deadline) || !r->alive))
 		return r->world->interrupted ? -1 : not_ready(r, awaited[READY_LISTENING]);
 	if (r->n_ports)
 		actions_event(r, ON_LISTENING, r->ports[0].t_last_open);
-	if (by != READY_LISTENING && by != READY_STARTED &&
+	if (by != READY_LISTENING && by != READY_STARTED && !r->claimed &&
 	    (!pump(r, ready_cond(r), deadline) || !r->alive))
 		return r->world->interrupted ? -1 : not_ready(r, awaited[by]);
 	r->log_activity = true;         /* what was said while nobody listened for it */
