@@ -113,17 +113,13 @@ bool conn_armed(const struct facts *f, const struct conn_fact *c)
 	return c->proven && !c->unproven && round_of(f, c)->sig && !conn_left_early(f, c);
 }
 
-/* Loops are not proven into a phase: the kernel's look at the server's end just before the signal
- * decides. */
-static bool read_before_signal(const struct facts *f, const struct conn_fact *c)
+/* Loops are not proven into a phase. That the server had read the request is not enough: between the read and the handler it may
+ * look at its stop flag and rightly drop it (Go's net/http does). At the gate it was in the handler. */
+static bool handled_before_signal(const struct facts *f, const struct conn_fact *c)
 {
 	nsec_t sig = signal_begin(f, round_of(f, c));
 
-	return c->peer && c->request && fact_before(f, c->request, fact_t(f, c->peer)) &&
-	       fact_before(f, c->peer, sig) && fact_b(f, c->peer) == 0 &&
-	       fact_a(f, c->peer) == TCP_ESTABLISHED && event_inode(f, c->peer) &&
-	       !(c->answer && fact_before(f, c->answer, sig) &&
-		       fact_t(f, c->answer) > fact_t(f, c->request));
+	return c->asked == 1 && fact_before(f, c->gate, sig) && !fact_before(f, c->answer, sig);
 }
 
 bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
@@ -142,7 +138,7 @@ bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
 		return conn_armed(f, c) && c->request;
 	if (c->phase != PHASE_LOOP && c->phase != PHASE_LATE && c->phase != PHASE_BACKLOG)
 		return false;
-	if (c->phase == PHASE_LOOP && read_before_signal(f, c))
+	if (c->phase == PHASE_LOOP && handled_before_signal(f, c))
 		return true;
 	/* an answer that began is the proof that the request was read, whenever it came */
 	enum conn_how how = conn_how(f, c, &end);
@@ -254,9 +250,9 @@ static bool opened_late(const struct facts *f, const struct conn_fact *c)
 static enum conn_outcome lost_outcome(const struct facts *f, const struct conn_fact *c, enum conn_how how)
 {
 	enum accepted acc = conn_accepted(f, c);
-	bool read = conn_armed(f, c) && phase_owes(c->phase) ?
+	bool handled = conn_armed(f, c) && phase_owes(c->phase) ?
 			    true :
-			    c->phase == PHASE_LOOP && read_before_signal(f, c);
+			    c->phase == PHASE_LOOP && handled_before_signal(f, c);
 
 	if (conn_retry_safe(f, c))
 		return CONN_RETRY_SAFE;
@@ -268,7 +264,7 @@ static enum conn_outcome lost_outcome(const struct facts *f, const struct conn_f
 		return how == HOW_FIN ? CONN_TRUNCATED : CONN_RESET_IN_FLIGHT;
 	if (acc == ACCEPT_NO)
 		return CONN_BACKLOG_RESET;
-	if (c->answers && (!read || c->phase == PHASE_PIPELINED))
+	if (c->answers && (!handled || c->phase == PHASE_PIPELINED))
 		return CONN_IDLE_RACE;
 	if (opened_late(f, c))
 		return CONN_ACCEPTED_LATE;
