@@ -212,7 +212,7 @@ static bool one_reply(struct resp *st, struct answer *an, size_t *ret_left)
 	void *reply = NULL;
 
 	*ret_left = 0;
-	redisReaderSetPrivdata(st->reader, st);
+	st->reader->privdata = st;      /* hiredis' own macro for this casts the pointer to int */
 	if (redisReaderGetReply(st->reader, &reply) != REDIS_OK) {
 		bad(an, "not RESP: hiredis' reader refuses a type, a length or the nesting");
 		return false;
