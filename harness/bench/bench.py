@@ -166,6 +166,23 @@ def bench_many(tmp):
     goal("capture drops", str(drops), drops == 0, "0")
 
 
+def bench_streams(tmp):
+    print("HTTP/2 streams held in flight on one connection")
+    times = []
+    for i in range(ROUNDS):
+        out = os.path.join(tmp, "streams-%d" % i)
+        w, _, _ = timed([TOOL, "run", "--out", out, "-j1", "-o", "json=" + out + ".json", str(ROOT / "scenarios/bench/streams.yaml"), "--",
+                         SERVER.replace("http1_server", "h2_server"), "--port", "${PORT}"])
+        ev = events(os.path.join(out, "streams"))
+        rep = json.load(open(out + ".json"))["scenarios"][0]
+        held = sum(1 for e in ev if e["kind"] == "proven")
+        carriers = {e["carrier"] for e in ev if e["kind"] == "stream" and e["carrier"]}
+        times.append(w)
+    goal("1,000 streams held on one connection and all judged", "%d proven on %d connection, %s" % (held, len(carriers), rep["outcome"]),
+         held == 1000 and len(carriers) == 1 and rep["outcome"] == "PASS", "all, PASS")
+    goal("that scenario", "%.2f s [%.2f-%.2f]" % (med(times), min(times), max(times)), med(times) < 1, "< 1 s")
+
+
 def bench_battery(tmp):
     print("the whole battery on the C fixture, two workers")
     times, drops = [], 0
@@ -184,7 +201,7 @@ def bench_battery(tmp):
 
 
 def main():
-    which = sys.argv[1:] or ["floor", "peers", "precision", "many", "battery"]
+    which = sys.argv[1:] or ["floor", "peers", "precision", "many", "streams", "battery"]
     with tempfile.TemporaryDirectory() as tmp:
         for name in which:
             globals()["bench_" + name](tmp)

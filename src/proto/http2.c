@@ -1,6 +1,7 @@
 /* HTTP/2: sessions and streams on nghttp2, which does HPACK, flow control and the settings. */
 #include "proto/http2.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,6 +63,13 @@ static int on_sent(nghttp2_session *ng, const nghttp2_frame *f, void *arg)
 	struct h2_stream *st = f->hd.stream_id ? h2_stream(s, f->hd.stream_id) : NULL;
 
 	(void)ng;
+	if (f->hd.type == NGHTTP2_GOAWAY && f->goaway.error_code && !s->broken) {
+		/* nghttp2 ends the connection, for what came is against the protocol: it says why to the server */
+		snprintf(s->why, sizeof s->why, "%s: %.*s", nghttp2_http2_strerror(f->goaway.error_code),
+			 (int)f->goaway.opaque_data_len, f->goaway.opaque_data ? (const char *)f->goaway.opaque_data : "");
+		s->broken = true;
+		s->host->broken(s->arg, s->why);
+	}
 	if (!st || (f->hd.type != NGHTTP2_HEADERS && f->hd.type != NGHTTP2_DATA) || s->cut == f->hd.stream_id)
 		return 0;
 	if (f->hd.flags & NGHTTP2_FLAG_END_STREAM || (st->upto != MUX_WHOLE && st->at == st->upto))

@@ -30,6 +30,7 @@ struct mux_session {
 	void *arg;
 	bool slow, grpc, heard, broken, doomed;
 	unsigned busy;          /* feed() and output() on the stack */
+	char why[128];          /* it was broken */
 	int32_t last;           /* of the server's last GOAWAY, -1: none */
 	/* the frame that is coming in */
 	uint8_t head[H2_FRAME_HEADER];

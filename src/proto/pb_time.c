@@ -108,9 +108,13 @@ bool pb_well_known(const struct pb_json *j, const struct pb_message *m, const js
 		*ret = pb_wrong(j, m->name, is_duration ? "a time like \"1.5s\"" : "a moment like \"2026-11-21T13:00:00Z\"", v);
 		return true;
 	}
-	pb_key(out, 1, 0);
-	pb_varint(out, (uint64_t)sec);
-	pb_key(out, 2, 0);
-	pb_varint(out, (uint64_t)nano);
+	for (uint32_t number = 1; number <= 2; number++) {
+		int64_t part = number == 1 ? sec : nano;
+
+		if (part) {
+			pb_key(out, number, 0);
+			pb_varint(out, (uint64_t)part);
+		}
+	}
 	return true;
 }

@@ -309,7 +309,7 @@ static void on_broken(void *arg, const char *why)
 		if (c->state == CONN_OVER || c->bad)
 			continue;
 		c->an.state = ANSWER_BAD;
-		c->an.bad = why;
+		c->an.bad = arena_strdup(car->run->arena, why);
 		conn_progress(car->run, c);
 	}
 }
