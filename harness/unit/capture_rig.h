@@ -67,7 +67,7 @@ static void setup(void)
 	struct err err = {0};
 
 	ck_assert_int_eq(own_netns(), 0);
-	ck_assert_msg(capture_open(&cap, 0, &err) == 0, "%s", err.what);
+	ck_assert_msg(capture_open(&cap, 0, 0, &err) == 0, "%s", err.what);
 	snprintf(dir, sizeof dir, "/tmp/test_capture.XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(dir));
 	snprintf(path, sizeof path, "%s/wire.pcap", dir);

@@ -255,7 +255,7 @@ START_TEST(drops_are_counted)
 	struct err err = {0};
 
 	capture_close(cap);
-	ck_assert_int_eq(capture_open(&cap, 64 << 10, &err), 0);
+	ck_assert_int_eq(capture_open(&cap, 64 << 10, 0, &err), 0);
 	begin();
 	int c = client_of(0, &server, 0), s = accept(listener, NULL, NULL), on = 1;
 

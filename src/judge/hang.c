@@ -19,7 +19,8 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 	bool keeps = f->sc->clients[c->spec].never_closes;
 
 	o->n++;
-	if (keeps && c->end) {
+	/* told by close_notify, a TLS client that closes never holds it as one that was told by FIN */
+	if (keeps && (c->end || c->notify)) {
 		o->never_closing++;
 		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
 	} else if (c->phase == PHASE_SLOW_READER && c->asked > c->answers) {

@@ -12,6 +12,12 @@ const struct proto *const protos[] = {
 #undef X
 };
 
+static const char *const tls_names[] = {
+#define X(name) "tls+" #name,
+#include "proto/protocols.def"
+#undef X
+};
+
 const size_t n_protos = sizeof protos / sizeof *protos;
 
 const struct proto *proto_by_name(const char *name)
@@ -20,6 +26,15 @@ const struct proto *proto_by_name(const char *name)
 		if (!strcmp(protos[i]->name, name))
 			return protos[i];
 	return NULL;
+}
+
+const char *proto_in_tls(const struct proto *proto)
+{
+	size_t i = 0;
+
+	while (protos[i] != proto)
+		i++;
+	return tls_names[i];
 }
 
 const struct proto *proto_find(const char *name, bool *ret_tls)

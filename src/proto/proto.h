@@ -102,5 +102,7 @@ struct proto {
 const struct proto *proto_by_name(const char *name);
 /* NAME, or tls+NAME. */
 const struct proto *proto_find(const char *name, bool *ret_tls);
+/* "tls+NAME" of a row of protocols.def. */
+const char *proto_in_tls(const struct proto *proto);
 extern const struct proto *const protos[];
 extern const size_t n_protos;

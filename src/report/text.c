@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct pen pen_of(const struct report_env *env, struct buf *out)
 {
@@ -218,7 +219,16 @@ static void block_evidence(const struct pen *pen, const struct result *r, const 
 	pen_indent(pen, PEN_TEXT);
 	buf_adds(pen->out, "wireshark -r ");
 	scrub(pen->out, word.p, 0);
-	buf_printf(pen->out, " -g %u\n", frame);
+	buf_printf(pen->out, " -g %u", frame);
+	buf_clear(&path);
+	buf_clear(&word);
+	buf_printf(&path, "tls.keylog_file:%s/tls.keys", r->evidence);
+	if (access(path.p + strlen("tls.keylog_file:"), R_OK) == 0) {
+		words_shell(&word, path.p);
+		buf_adds(pen->out, " -o ");
+		scrub(pen->out, word.p, 0);
+	}
+	buf_addc(pen->out, '\n');
 	buf_free(&path);
 	buf_free(&word);
 }

@@ -69,7 +69,7 @@ static int set_filter(struct capture *cap, struct err *reterr)
 
 /* Immediate mode means TPACKET_V2: a packet can be read as soon as it is there, without waiting for a block to fill.
  * Its price, a wake-up a packet, is paid only while somebody sleeps on the fd, and nobody does. */
-static int open_pcap(struct capture *cap, unsigned ring_bytes, struct err *reterr)
+static int open_pcap(struct capture *cap, unsigned ring_bytes, unsigned packet_bytes, struct err *reterr)
 {
 	char errbuf[PCAP_ERRBUF_SIZE] = "";
 	int one = 1;
@@ -77,7 +77,7 @@ static int open_pcap(struct capture *cap, unsigned ring_bytes, struct err *reter
 	cap->pcap = pcap_create("lo", errbuf);
 	if (!cap->pcap)
 		return err_set(reterr, ERR_HARNESS, 0, "capture on lo: %s", errbuf);
-	pcap_set_snaplen(cap->pcap, SNAPLEN);
+	pcap_set_snaplen(cap->pcap, packet_bytes ? (int)packet_bytes : SNAPLEN);
 	pcap_set_promisc(cap->pcap, 0);
 	pcap_set_immediate_mode(cap->pcap, 1);
 	pcap_set_tstamp_precision(cap->pcap, PCAP_TSTAMP_PRECISION_NANO);
@@ -100,7 +100,7 @@ static int open_pcap(struct capture *cap, unsigned ring_bytes, struct err *reter
 	return set_filter(cap, reterr);
 }
 
-int capture_open(struct capture **ret, unsigned ring_bytes, struct err *reterr)
+int capture_open(struct capture **ret, unsigned ring_bytes, unsigned packet_bytes, struct err *reterr)
 {
 	struct capture *cap = calloc(1, sizeof *cap);
 
@@ -116,7 +116,7 @@ int capture_open(struct capture **ret, unsigned ring_bytes, struct err *reterr)
 		capture_close(cap);
 		return -1;
 	}
-	if (open_pcap(cap, ring_bytes, reterr) < 0) {
+	if (open_pcap(cap, ring_bytes, packet_bytes, reterr) < 0) {
 		capture_close(cap);
 		return -1;
 	}

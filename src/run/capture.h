@@ -18,7 +18,7 @@ struct capture_stats {
 };
 
 /* -1 with ERR_HARNESS when not permitted (no CAP_NET_RAW): the caller notes it and goes on without. ring_bytes 0: 8 MiB. */
-int capture_open(struct capture **ret, unsigned ring_bytes, struct err *reterr);
+int capture_open(struct capture **ret, unsigned ring_bytes, unsigned packet_bytes, struct err *reterr);
 void capture_close(struct capture *cap);
 /* Start a scenario: packets of these ports (server and gate; n 0: all packets) from now on go to path, and wire events to ev. */
 int capture_begin(struct capture *cap, const char *path, const uint16_t *ports, unsigned n_ports,

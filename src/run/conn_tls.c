@@ -49,6 +49,15 @@ static bool wants_tls(const struct run *r)
 	return wants;
 }
 
+bool run_needs_packets(const struct plan *plan)
+{
+	bool tls = plan->protocol && !strncmp(plan->protocol, "tls+", 4);
+
+	for (size_t i = 0; i < plan->sc->n_clients; i++)
+		tls |= plan->sc->clients[i].protocol && !strncmp(plan->sc->clients[i].protocol, "tls+", 4);
+	return tls;
+}
+
 static const char *put_file(struct run *r, const char *folder, const char *name, const struct buf *text)
 {
 	const char *path = arena_printf(r->arena, "%s/%s", folder, name);
@@ -78,11 +87,11 @@ static int tls_files(struct run *r, const struct tls_ca *ca)
 	return r->tls_files[TLS_FILE_CA] && r->tls_files[TLS_FILE_CERT] && r->tls_files[TLS_FILE_KEY] ? 0 : -1;
 }
 
-int tls_begin(struct run *r)
+int tls_open(struct run *r)
 {
 	struct tls_ca ca;
 
-	if (r->tls || !wants_tls(r))
+	if (r->tls)
 		return 0;
 	if (tls_ca_make(&ca, r->err) < 0)
 		return -1;
@@ -92,6 +101,14 @@ int tls_begin(struct run *r)
 		r->tls = tls_ctx_new(&ca, key_line, r, r->err);
 	tls_ca_free(&ca);
 	return rc == 0 && r->tls ? 0 : -1;
+}
+
+int tls_begin(struct run *r)
+{
+	if (!wants_tls(r))
+		return 0;
+	r->tls_handed = true;
+	return tls_open(r);
 }
 
 void tls_end(struct run *r)

@@ -183,6 +183,7 @@ struct run {
 
 	/* TLS, if any client or the command has to do with it */
 	struct tls_ctx *tls;
+	bool tls_handed;                        /* the target was told of the files */
 	const char *tls_files[TLS_FILES];       /* paths */
 	int keylog;
 
@@ -310,6 +311,7 @@ struct client_spec *control_spec(struct run *r, const struct client_spec *of);
 int controls(struct run *r);
 
 /* conn_tls.c */
+int tls_open(struct run *r);                                    /* makes the CA and its files */
 int tls_begin(struct run *r);                                   /* makes the CA and its files, if the run needs them */
 void tls_end(struct run *r);
 void conn_tls_start(struct run *r, struct conn *c);
@@ -322,7 +324,7 @@ bool conn_end_is_told(const struct conn *c);
 
 /* phase.c */
 int clients_prepare(struct run *r);
-int client_probe(struct run *r, const struct proto *proto);     /* the warm-up becomes that protocol's probe */
+int client_probe(struct run *r, const struct proto *proto, bool tls);    /* the warm-up becomes that protocol's probe */
 int clients_arm(struct run *r);                                 /* opens and proves all; adds ARMED */
 void phase_progress(struct run *r, struct conn *c);             /* called after each input */
 /* Since *t_since, set if it is 0, every thread of the target sleeps; or has computed for a tenth of a second. */

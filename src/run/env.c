@@ -23,7 +23,7 @@ static const char *variable(struct run *r, const char *name, size_t n)
 		return arena_printf(r->arena, "%d", r->pid);
 	if (n == 14 && !memcmp(name, "DRAINSPEC_GATE", 14))
 		return arena_printf(r->arena, "127.0.0.1:%u", r->gate_port);
-	for (unsigned i = 0; r->tls && i < TLS_FILES; i++)
+	for (unsigned i = 0; r->tls_handed && i < TLS_FILES; i++)
 		if (n == strlen(tls_names[i]) && !memcmp(name, tls_names[i], n))
 			return r->tls_files[i];
 	if (n == 6 && !memcmp(name, "TMPDIR", 6))
@@ -101,7 +101,7 @@ int env_build(struct run *r, const char *notify)
 	}
 	if (r->gate_port)
 		env_set(r, &env, "DRAINSPEC_GATE", arena_printf(r->arena, "127.0.0.1:%u", r->gate_port));
-	for (unsigned i = 0; r->tls && i < TLS_FILES; i++) {
+	for (unsigned i = 0; r->tls_handed && i < TLS_FILES; i++) {
 		snprintf(key, sizeof key, "DRAINSPEC_%s", tls_names[i]);
 		env_set(r, &env, key, r->tls_files[i]);
 	}

@@ -161,9 +161,9 @@ int clients_prepare(struct run *r)
 	return prepare(r, &r->warmup_spec, &r->warmup);
 }
 
-int client_probe(struct run *r, const struct proto *proto)
+int client_probe(struct run *r, const struct proto *proto, bool tls)
 {
-	r->warmup_spec.protocol = proto->name;
+	r->warmup_spec.protocol = tls ? proto_in_tls(proto) : proto->name;
 	r->warmup_spec.request = proto->probe;
 	return prepare(r, &r->warmup_spec, &r->warmup);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "proto/tls.h"
 #include "run/engine.h"
 
 static bool told(struct run *r)
@@ -53,6 +54,44 @@ static void ask_once(struct run *r, bool *ret_heard, bool *ret_again)
 	conn_close(r, c, "the probe is over");
 }
 
+static bool shaken(struct run *r)
+{
+	struct conn *c = r->conns[r->n_conns - 1];
+
+	return (c->tls && !conn_shaking(c)) || c->bad || c->state == CONN_OVER || !r->alive;
+}
+
+/* Plain text was answered as servers do that expect TLS: by an alert, by 400, or by hanging up. */
+static bool expects_tls(const struct run *r, bool heard)
+{
+	const struct conn *c = r->conns[r->n_conns - 1];
+
+	return heard ? c->an.status == 400 :
+	       tls_recognise(r->first, r->n_first) || (!r->n_first && r->alive && (c->eof || c->was_reset));
+}
+
+/* Does it answer a ClientHello with a handshake? */
+static bool shakes_hands(struct run *r)
+{
+	struct client cl = r->warmup;
+
+	cl.tls = true;
+	cl.proto = proto_by_name("raw");
+	cl.rq.line = NULL;
+	cl.n_rqs = 0;
+	cl.filling = NULL;
+	struct conn *c = tls_open(r) == 0 ? conn_open(r, &cl) : NULL;
+
+	if (!c)
+		return false;
+	pump(r, shaken, clock_now() + NSEC_PER_SEC);
+	bool open = c->tls && !conn_shaking(c) && !c->bad;
+
+	conn_close(r, c, "the probe is over");
+	c->client = &r->warmup;         /* cl is gone when this returns */
+	return open;
+}
+
 static const struct proto *recognised(const struct run *r)
 {
 	for (size_t i = 0; i < n_protos; i++)
@@ -64,27 +103,33 @@ static const struct proto *recognised(const struct run *r)
 static void learn(struct run *r, struct probe *ret)
 {
 	const struct proto *found, *asked = r->warmup.proto;
-	bool heard, again;
+	bool heard, again, tls = r->warmup.tls;
 
 	ask_once(r, &heard, &again);
+	if (!r->plan->protocol && !r->warmup.tls && expects_tls(r, heard) && shakes_hands(r)) {
+		if (client_probe(r, asked, true) == 0)
+			learn(r, ret);
+		return;
+	}
 	found = r->plan->protocol && heard ? asked : recognised(r);
 	if (!heard && !found && speaks_h2(r)) {
-		*ret = (struct probe){.http = true, .keepalive = true, .protocol = "http2"};
+		*ret = (struct probe){.http = true, .keepalive = true, .protocol = tls ? "tls+http2" : "http2"};
 		return;
 	}
 	/* silent, or it speaks what another protocol knows: ask in that one's words */
 	for (size_t i = 0; i < n_protos && !heard && !r->plan->protocol && r->alive; i++) {
 		if (protos[i] == asked || !protos[i]->probe || (found && found != protos[i]))
 			continue;
-		if (client_probe(r, protos[i]) < 0)
+		if (client_probe(r, protos[i], tls) < 0)
 			continue;
 		ask_once(r, &heard, &again);
 		found = heard && recognised(r) == protos[i] ? protos[i] : NULL;
 		heard = found != NULL;
 	}
-	ret->protocol = heard && found ? found->name : "raw";
-	ret->http = heard && found && !strncmp(found->name, "http", 4);
-	ret->keepalive = heard && found && again;
+	found = heard && found ? found : proto_by_name("raw");
+	ret->protocol = tls ? proto_in_tls(found) : found->name;
+	ret->http = heard && !strncmp(found->name, "http", 4);
+	ret->keepalive = heard && again;
 }
 
 int run_probe(struct world *w, const struct plan *plan, const char *dir, struct probe *ret, struct err *reterr)

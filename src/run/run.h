@@ -37,13 +37,17 @@ struct world {
 };
 
 /* In the worker, after iso_fork(): block signals, open sock_diag and capture (ring_bytes 0: 8 MiB). 0 or -1 (only if nothing can work at all). */
-int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring_bytes, struct err *reterr);
+int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring_bytes, unsigned packet_bytes,
+	       struct err *reterr);
 void world_close(struct world *w);
 
 /* How many client connections a plan may hold open at once in this process (RLIMIT_NOFILE less what we need). */
 uint64_t run_max_clients(void);
 /* The largest number that it does hold open: clients, and their gate connections, which are ours as well. */
 uint64_t run_needs_clients(const struct plan *plan);
+
+/* Does a client of it speak TLS? Then the whole packets are wanted: what is cut cannot be decrypted. */
+bool run_needs_packets(const struct plan *plan);
 
 /* Run the plan; evidence goes to the folder dir (made if missing). ev is initialised by the caller and stays readable.
  * 0: ran (whatever the target did); -1: the harness or the target's start failed, *reterr says how; the events up to there,

@@ -89,7 +89,8 @@ static int own_folder(struct world *w, const char *base)
 	return -1;
 }
 
-int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring_bytes, struct err *reterr)
+int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring_bytes, unsigned packet_bytes,
+	       struct err *reterr)
 {
 	struct err why = {0};
 	const char *tmp = getenv("TMPDIR");
@@ -127,7 +128,7 @@ int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring
 	sweep_stale(base);
 	if (own_folder(w, base) < 0)
 		return err_set(reterr, ERR_HARNESS, errno, "cannot make a folder in %s", base);
-	if (capture_open(&w->cap, ring_bytes, &why) < 0) {
+	if (capture_open(&w->cap, ring_bytes, packet_bytes, &why) < 0) {
 		w->cap = NULL;
 		err_text(&why, w->cap_why, sizeof w->cap_why);
 	}

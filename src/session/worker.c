@@ -125,14 +125,19 @@ static int run_probe_job(const struct session *s, struct world *w, int fd)
 	return rc;
 }
 
-/* Thousands of connections that end at once are a burst of packets: 32 MiB hold some 60,000 of them. */
-static unsigned ring_for(const struct session *s)
+/* Thousands of connections that end at once are a burst of packets: 32 MiB hold some 60,000 of their beginnings. Or some 7,000
+ * of 4 KiB, for TLS, where what is cut cannot be decrypted. */
+static unsigned ring_for(const struct session *s, unsigned *ret_packet)
 {
 	uint64_t most = 0;
+	bool whole = false;
 
-	for (size_t i = 0; i < s->n_jobs; i++)
+	for (size_t i = 0; i < s->n_jobs; i++) {
 		most = run_needs_clients(s->jobs[i].plan) > most ? run_needs_clients(s->jobs[i].plan) : most;
-	return most > 1000 ? 32u << 20 : 0;
+		whole |= run_needs_packets(s->jobs[i].plan);
+	}
+	*ret_packet = whole && most <= 1000 ? 4096 : 0;
+	return whole || most > 1000 ? 32u << 20 : 0;
 }
 
 static void worker_main(const struct session *s, int fd, unsigned got, const char *why)
@@ -142,7 +147,9 @@ static void worker_main(const struct session *s, int fd, unsigned got, const cha
 	uint32_t index;
 
 	prctl(PR_SET_NAME, "drainspec-work");
-	if (world_open(&w, got, why, ring_for(s), &err) < 0) {
+	unsigned packet, ring = ring_for(s, &packet);
+
+	if (world_open(&w, got, why, ring, packet, &err) < 0) {
 		fprintf(stderr, "drainspec: worker: %s\n", err.what);
 		_exit(3);
 	}
