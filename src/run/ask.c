@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "proto/tls.h"
 #include "run/engine.h"
 
 struct asking {
@@ -13,6 +14,7 @@ struct asking {
 	struct run *run;
 	ask_fn fn;
 	void *arg;
+	struct tls *tls;                /* NULL: plain */
 	bool sent;
 	unsigned n;
 	char in[1024];
@@ -29,6 +31,8 @@ static void ask_done(struct asking *a, int status)
 	loop_del(r->loop, &a->w);
 	close(a->w.fd);
 	a->w.fd = -1;
+	tls_free(a->tls);
+	a->tls = NULL;
 	r->ask_outstanding--;
 	a->fn(r, a->arg, status, a->in);
 }
@@ -36,6 +40,51 @@ static void ask_done(struct asking *a, int status)
 static void ask_late(struct timer *t)
 {
 	ask_done(t->arg, -ETIMEDOUT);
+}
+
+/* The request, or the hello that must come before it. */
+static int ask_first(struct asking *a)
+{
+	struct buf out = {0};
+	int rc = 0;
+
+	if (a->tls)
+		tls_start(a->tls, &out);
+	else
+		buf_adds(&out, a->out);
+	if (send(a->w.fd, out.p, out.n, MSG_NOSIGNAL) < 0)
+		rc = -errno;
+	buf_free(&out);
+	return rc;
+}
+
+/* Bytes of the answer into p; the handshake happens on the way. As recv(2). */
+static ssize_t ask_recv(struct asking *a, char *p, size_t size)
+{
+	uint8_t wire[4096];
+	ssize_t n = a->tls ? recv(a->w.fd, wire, sizeof wire, 0) : recv(a->w.fd, p, size, 0);
+
+	if (!a->tls || n <= 0)
+		return n;
+	struct buf plain = {0}, out = {0};
+	bool shaking = tls_state(a->tls) == TLS_SHAKING;
+
+	tls_feed(a->tls, wire, (size_t)n, &plain, &out);
+	if (shaking && tls_state(a->tls) == TLS_OPEN)
+		tls_write(a->tls, a->out, strlen(a->out), &out);
+	if (out.n && send(a->w.fd, out.p, out.n, MSG_NOSIGNAL) < 0)
+		n = -1;
+	else if (tls_state(a->tls) == TLS_BROKEN)
+		n = 0;
+	else
+		n = (ssize_t)(plain.n < size ? plain.n : size);
+	if (n > 0)
+		memcpy(p, plain.p, (size_t)n);
+	else if (!n && tls_state(a->tls) != TLS_BROKEN)
+		n = -1, errno = EAGAIN;         /* handshake and tickets: nothing of the answer yet */
+	buf_free(&plain);
+	buf_free(&out);
+	return n;
 }
 
 static void ask_ready(struct watch *w, uint32_t events)
@@ -46,8 +95,9 @@ static void ask_ready(struct watch *w, uint32_t events)
 
 	if (!a->sent) {
 		getsockopt(w->fd, SOL_SOCKET, SO_ERROR, &errnum, &len);
-		if (errnum || send(w->fd, a->out, strlen(a->out), MSG_NOSIGNAL) < 0) {
-			ask_done(a, -(errnum ? errnum : errno));
+		errnum = errnum ? -errnum : ask_first(a);
+		if (errnum) {
+			ask_done(a, errnum);
 			return;
 		}
 		a->sent = true;
@@ -55,7 +105,7 @@ static void ask_ready(struct watch *w, uint32_t events)
 		return;
 	}
 	(void)events;
-	ssize_t n = recv(w->fd, a->in + a->n, sizeof a->in - 1 - a->n, 0);
+	ssize_t n = ask_recv(a, a->in + a->n, sizeof a->in - 1 - a->n);
 
 	if (n < 0 && errno == EAGAIN)
 		return;
@@ -69,6 +119,16 @@ static void ask_ready(struct watch *w, uint32_t events)
 		ask_done(a, status);
 	else
 		ask_done(a, n < 0 ? -errno : -EPROTO);
+}
+
+/* Do the clients of that port speak TLS? */
+static bool port_in_tls(const struct run *r, unsigned port)
+{
+	bool tls = r->warmup.proto && r->warmup.port == port && r->warmup.tls;
+
+	for (unsigned i = 0; i < r->n_clients; i++)
+		tls |= r->clients[i].port == port && r->clients[i].tls;
+	return tls && r->tls;
 }
 
 int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn, void *arg)
@@ -86,6 +146,8 @@ int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn
 		.fd = socket(p->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
 	if (a->w.fd < 0)
 		return -errno;
+	if (port_in_tls(r, port))
+		a->tls = tls_new(r->tls, "http/1.1");
 	r->ask_outstanding++;
 	a->late = (struct timer){.fn = ask_late, .arg = a, .at = NSEC_NEVER};
 	timer_set(r->loop, &a->late, clock_now() + within);

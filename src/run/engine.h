@@ -239,6 +239,7 @@ struct run {
 	struct hand *hand;              /* NULL: no generations hand over here */
 	uint8_t first[256];                     /* what came first on the probe's connection */
 	unsigned n_first;
+	bool hung_up;                           /* the server ended that connection */
 	struct client after_exit[MAX_PORTS];
 	struct client_spec after_exit_spec;
 };

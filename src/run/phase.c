@@ -195,6 +195,8 @@ static void say_unproven(struct run *r, struct conn *c)
 	else if (c->car && c->number > mux_max_streams(c) && c->asking)
 		snprintf(why, sizeof why, "the server takes %u streams at once on a connection, this is the %uth",
 			 mux_max_streams(c), c->number);
+	else if (conn_shaking(c))
+		snprintf(why, sizeof why, "no TLS handshake came about: does it speak TLS on this port?");
 	else if (c->client->gated && !c->gate_hit && found > 0 && row.inode && !row.rqueue)
 		snprintf(why, sizeof why, "the request was read, but it never reached the gate ($DRAINSPEC_GATE)");
 	else if (c->hearing)

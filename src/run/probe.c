@@ -51,6 +51,7 @@ static void ask_once(struct run *r, bool *ret_heard, bool *ret_again)
 	pump(r, told, clock_now() + 2 * NSEC_PER_SEC);
 	*ret_heard = c->answered > 0;
 	*ret_again = c->answered > 0 && !c->an.close && (c->client->proto->pipelines || c->client->proto->mux);
+	r->hung_up = c->state == CONN_OVER;
 	conn_close(r, c, "the probe is over");
 }
 
@@ -67,7 +68,7 @@ static bool expects_tls(const struct run *r, bool heard)
 	const struct conn *c = r->conns[r->n_conns - 1];
 
 	return heard ? c->an.status == 400 :
-	       tls_recognise(r->first, r->n_first) || (!r->n_first && r->alive && (c->eof || c->was_reset));
+	       tls_recognise(r->first, r->n_first) || (!r->n_first && r->alive && r->hung_up);
 }
 
 /* Does it answer a ClientHello with a handshake? */
