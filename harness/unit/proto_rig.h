@@ -62,7 +62,7 @@ static void every_split(const struct proto *p, const struct request *rq, const c
 	free(each);
 }
 
-static void render(const char *proto, const struct request *rq, const char *expected, const char *half_header)
+static inline void render(const char *proto, const struct request *rq, const char *expected, const char *half_header)
 {
 	struct buf out = {0};
 	struct cuts cuts;

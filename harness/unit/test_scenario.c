@@ -38,8 +38,8 @@ static const struct {
 	{"clients: [{body: 5x}]", "dir/x.yaml:1:18: body: '5x' is not a number of bytes such as 65536, 64k or 16M"},
 	{"clients: [{body: 9999999G}]", "dir/x.yaml:1:18: body: '9999999G' is more than 1099511627776 bytes"},
 	{"clients: [{reuse: true}]", "dir/x.yaml:1:19: reuse: only phase loop has it, this client is waiting"},
-	{"clients: [{request: $slwo}]", "dir/x.yaml:1:21: request: '$slwo' is not $slow, $quick, $stream, $big or "
-	 "$upload, did you mean '$slow'?"},
+	{"clients: [{request: $slwo}]", "dir/x.yaml:1:21: request: '$slwo' is not $slow, $quick, $stream, $big, "
+	 "$upload or $upgrade, did you mean '$slow'?"},
 	{"clients: [{}, {}]", "dir/x.yaml:1:15: two clients are called 'waiting': give them names"},
 	{"clients: [{name: all}]", "dir/x.yaml:1:11: a client cannot be called 'all'"},
 	{"restart: yes", "dir/x.yaml:1:10: restart: 'yes' is neither true nor false"},
@@ -59,7 +59,7 @@ static const struct {
 	{"target: {command: []}", "dir/x.yaml:1:19: target.command: a list of words or a text is needed, this is an empty list"},
 	{"target: {ready: {http: healthz}}", "dir/x.yaml:1:17: target.ready: the path 'healthz' does not begin with /"},
 	{"needs: [slo]", "dir/x.yaml:1:9: needs: 'slo' is not slow, stream, big, upload, keepalive, http, port, gate, "
-	 "request, tls or http2, did you mean 'slow'?"},
+	 "request, tls, http2 or upgrade, did you mean 'slow'?"},
 	{"vary: {to: [group, group]}", "dir/x.yaml:1:20: vary.to: 'group' is there twice"},
 	{"", "dir/x.yaml:1:1: the file is empty"},
 	{"- a", "dir/x.yaml:1:1: a scenario is a mapping (key: value), this is a list"},
@@ -206,7 +206,7 @@ static void folder(const char *path, unsigned *n)
 		ck_assert_msg(sc->why != NULL, "%s says no why", name);
 		comes_back(sc);
 		struct settings st = {.command = server, .slow = "gate", .stream = "GET /gate/stream", .big = "GET /big", .upload = "POST /upload",
-			.protocol = sc->needs & NEED_TLS ? "tls+http1" : NULL};
+			.upgrade = "GET /ws", .protocol = sc->needs & NEED_TLS ? "tls+http1" : NULL};
 		struct plan *p = NULL;
 
 		ck_assert_msg(plan_build(sc, &st, NULL, arena, &p, &err) == 0, "%s", err_text(&err, what, sizeof what));

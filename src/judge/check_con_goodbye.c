@@ -18,12 +18,37 @@ static bool answered_then_closed(const struct facts *f, const struct conn_fact *
 	       fact_t(f, c->head) < contract_from(f, r);
 }
 
+/* The Close of a WebSocket came after the signal. */
+static bool ws_closed(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+
+	return conn_upgraded(f, c) && conn_armed(f, c) && strstr(fact_text(f, c->answer), " Close") &&
+	       fact_t(f, c->answer) >= signal_begin(f, r) && fact_t(f, c->answer) < contract_from(f, r);
+}
+
+/* 1001: going away; 1012: service restart. Others tell the client that the work is done, or that it made a mistake. */
+static void ws_goodbye(struct sum *t, const struct conn_fact *c)
+{
+	const struct facts *f = t->f;
+	const char *said = strstr(fact_text(f, c->answer), "Close");
+
+	if (!strncmp(said, "Close 1001", 10) || !strncmp(said, "Close 1012", 10)) {
+		t->good++;
+	} else if (sum_bad(t, SHOULD, "server", "%s: '%s' %s after %s, not 1001 (going away) or 1012 (service restart)",
+			   client_name(f, c), said, after_signal(f, round_of(f, c), c->answer),
+			   first_signal(f, round_of(f, c)))) {
+		cite_conn(f, t->ret, c);
+		t->ret->hint = "close WebSockets with 1001 or 1012 while draining: clients then connect again, elsewhere";
+	}
+}
+
 static bool goodbye_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep)
 		return false;
 	for_each_judged(f, c) {
-		if ((c->status && fact_text(f, c->head)[0] && answered_then_closed(f, c)) || h2_closed(f, c))
+		if ((c->status && fact_text(f, c->head)[0] && answered_then_closed(f, c)) || h2_closed(f, c) || ws_closed(f, c))
 			return true;
 	}
 	return notify_applies(f);
@@ -41,6 +66,11 @@ static void judge_con_7(const struct scenario *sc, const struct facts *f, struct
 		if (c->settings || c->stream) {
 			if (h2_closed(f, c))
 				h2_goodbye(&t, c);
+			continue;
+		}
+		if (conn_upgraded(f, c)) {
+			if (ws_closed(f, c))
+				ws_goodbye(&t, c);
 			continue;
 		}
 		/* a protocol without status lines has no way to say it */

@@ -58,6 +58,27 @@ static bool chunked(const struct facts *f, const struct conn_fact *c)
 	       conn_in_flight(f, c);
 }
 
+/* An event of a stream is whole when a blank line has ended it; what comes after the last one is thrown away by every client. */
+static bool event_cut(const struct facts *f, const struct conn_fact *c)
+{
+	return strstr(fact_text(f, c->answer), "event is cut") != NULL;
+}
+
+static void half_event(struct sum *t, const struct conn_fact *c)
+{
+	if (sum_bad(t, SHOULD, "application", "%s: the stream ended with its last chunk, but its last event is cut: no blank line "
+		    "ends it, so clients throw it away", client_name(t->f, c)))
+		cite_conn(t->f, t->ret, c);
+}
+
+/* A WebSocket with nothing under way that is dropped without a Close: rude, but the client has all that was sent. */
+static enum level stream_level(const struct facts *f, const struct conn_fact *c)
+{
+	bool quiet = conn_upgraded(f, c) && c->phase != PHASE_STREAMING;
+
+	return quiet && c->end && !strstr(fact_text(f, c->end), "middle") ? SHOULD : MUST;
+}
+
 static bool stream_applies(const struct scenario *sc, const struct facts *f)
 {
 	if (sc->sweep)
@@ -76,13 +97,17 @@ static void judge_con_11(
 
 	(void)sc, (void)arena;
 	sum_begin(&t, f, ret);
-	ret->expected = "a stream that is ended early ends with its protocol's close: the last chunk, "
-			"then FIN";
+	ret->expected = "a stream that is ended early ends with its protocol's close: the last chunk, or the "
+			"Close of a WebSocket, then FIN";
 	for_each_judged(f, c) {
 		if (!chunked(f, c))
 			continue;
-		if (c->outcome == CONN_COMPLETED)
+		if (c->outcome == CONN_COMPLETED && !event_cut(f, c))
 			t.good++;
+		else if (c->outcome == CONN_COMPLETED && by_contract(f, c, fact_t(f, c->answer)))
+			t.contract++;
+		else if (c->outcome == CONN_COMPLETED)
+			half_event(&t, c);
 		else if (c->bad)
 			sum_see(&t, "CON-1");
 		else if (c->phase == PHASE_PIPELINED && c->answers && !conn_partial(f, c))
@@ -99,10 +124,10 @@ static void judge_con_11(
 			sum_see(&t, loss_of(f, c));
 		else if (charged_to_default(f, round_of(f, c)))
 			sum_see(&t, "SIG-1");
-		else if (sum_bad(&t, MUST, "server", "%s", loss_text(f, c)))
+		else if (sum_bad(&t, stream_level(f, c), "server", "%s", loss_text(f, c)))
 			cite_conn(f, ret, c);
 	}
-	sum_end(&t, "streams ended with their last chunk");
+	sum_end(&t, "streams ended with their protocol's close");
 }
 
 /* ---- CON-12 ---- */

@@ -9,7 +9,7 @@
 #define LATE_BORDER (20 * NSEC_PER_MSEC)
 
 struct open_clients {
-	uint32_t n, never_closing, slow, silent, idle, in_flight, gated, waits;
+	uint32_t n, never_closing, slow, silent, idle, in_flight, gated, waits, upgraded;
 	uint32_t e_peer2, e_peer1, e_idle, e_in_flight, e_waits; /* one event each, to cite */
 };
 
@@ -29,8 +29,9 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 	} else if (c->waits) {
 		o->waits++;
 		o->e_waits = o->e_waits ? o->e_waits : proof;
-	} else if (c->asked > c->answers && !c->rst_stream) {
+	} else if ((c->asked > c->answers && !c->rst_stream) || (conn_upgraded(f, c) && !c->answers)) {
 		o->in_flight++;
+		o->upgraded += conn_upgraded(f, c);
 		o->gated += c->gate != 0;
 		o->e_in_flight = o->e_in_flight ? o->e_in_flight : proof;
 	} else if ((c->answers && c->phase != PHASE_TRANSACTION) || c->rst_stream || c->phase == PHASE_PING_ONLY ||
@@ -129,7 +130,8 @@ static void charge_clients(
 	else if (second)
 		charge(h, "SIG-3", "it hangs after the second signal", o->in_flight, o->e_in_flight);
 	else if (o->in_flight)
-		charge(h, "EXI-2", "a request in flight was not answered", o->in_flight, o->e_in_flight);
+		charge(h, "EXI-2", o->upgraded == o->in_flight ? "an open WebSocket was not closed" :
+		       "a request in flight was not answered", o->in_flight, o->e_in_flight);
 	else if (o->idle)
 		charge(h, "CON-6", "an idle keep-alive connection holds it", o->idle, o->e_idle);
 	else if (strstr(fact_text(f, r->autopsy), "thread '") == fact_text(f, r->autopsy) && r->autopsy &&

@@ -66,6 +66,11 @@ uint32_t head_of_cut(const struct facts *f, const struct conn_fact *c)
 	return conn_partial(f, c) && c->head > c->first_byte ? c->head : 0;
 }
 
+bool conn_upgraded(const struct facts *f, const struct conn_fact *c)
+{
+	return c->head && fact_a(f, c->head) == 101 && fact_b(f, c->head) == -1;
+}
+
 bool conn_partial(const struct facts *f, const struct conn_fact *c)
 {
 	return c->first_byte && fact_a(f, c->first_byte) >= (int64_t)c->answers;
@@ -102,7 +107,7 @@ uint32_t conn_left_early(const struct facts *f, const struct conn_fact *c)
 		return c->end;
 	if (fact_before(f, c->closed, sig))
 		return c->closed;
-	if (phase_owes(c->phase) && c->answers && fact_before(f, c->answer, sig) &&
+	if ((phase_owes(c->phase) || conn_upgraded(f, c)) && c->answers && fact_before(f, c->answer, sig) &&
 	    (c->answers >= c->asked || c->phase == PHASE_PIPELINED))
 		return c->answer;
 	return 0;
@@ -131,7 +136,7 @@ bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
 		return false;
 	if (c->waits)                   /* CON-13's */
 		return false;
-	if (phase_owes(c->phase))
+	if (phase_owes(c->phase) || conn_upgraded(f, c))
 		return conn_armed(f, c);
 	/* it crossed the first GOAWAY: the last one says whether the server took it */
 	if (c->phase == PHASE_GOAWAY_RACE)

@@ -15,6 +15,8 @@ bool conn_armed(const struct facts *f, const struct conn_fact *c);
 uint32_t conn_left_early(const struct facts *f, const struct conn_fact *c);
 /* HEAD of the answer that was cut, 0: it had not come that far. */
 uint32_t head_of_cut(const struct facts *f, const struct conn_fact *c);
+/* It is an open WebSocket: its answer is the frames behind the 101, and ends with a Close. */
+bool conn_upgraded(const struct facts *f, const struct conn_fact *c);
 /* The answer that was cut had begun. */
 bool conn_partial(const struct facts *f, const struct conn_fact *c);
 /* A request that the server had read and not answered when the signal came: it is owed a whole answer. */

@@ -161,6 +161,7 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 			f->arena, "%lld of %lld bytes of body", (long long)got, (long long)of);
 	else if (head && of == -1)
 		amount = arena_printf(f->arena, "%lld bytes of a %s", (long long)got,
+			conn_upgraded(f, c) ? "WebSocket's messages" :
 			c->stream ? "body without END_STREAM" : "chunked body without its last chunk");
 	else if (conn_partial(f, c))
 		amount = arena_printf(
@@ -179,6 +180,8 @@ const char *loss_text(const struct facts *f, const struct conn_fact *c)
 	else if (c->stream && c->goaway_last && c->phase == PHASE_GOAWAY_RACE)
 		disowned = arena_printf(f->arena, "; GOAWAY(last %lld) says that stream %lld was taken",
 			(long long)fact_a(f, c->goaway_last), (long long)fact_a(f, c->stream));
+	if (c->end && *fact_text(f, c->end))
+		in = arena_printf(f->arena, "%s: %s", in, fact_text(f, c->end));
 	return arena_printf(f->arena, "%s: %s, then %s after %s%s%s%s%s", client_name(f, c),
 		request_text(f, c), how, amount, at, in, disowned, whole_unknown(f, c) ?
 			": truncation cannot be told from the end" : missing_text(f, c));

@@ -65,6 +65,8 @@ static const char *request_of(struct builder *b, enum need need)
 	case NEED_UPLOAD:
 		/* any call can be sent by halves */
 		return !st->upload && is_call(st->slow) ? st->slow : st->upload;
+	case NEED_UPGRADE:
+		return st->upgrade;
 	case NEED_REQUEST:
 		return b->plan->quick;
 	case NEED_KEEPALIVE:
@@ -92,6 +94,9 @@ static void skip_for(struct builder *b, enum need need)
 		break;
 	case NEED_UPLOAD:
 		plan_skip(b, "no request with a body: give --upload 'POST /path'");
+		break;
+	case NEED_UPGRADE:
+		plan_skip(b, "no WebSocket: give --upgrade 'GET /path'");
 		break;
 	case NEED_REQUEST:
 		plan_skip(b, "no request: give --quick 'BYTES', or --protocol http1");
@@ -141,8 +146,9 @@ static enum need need_of_phase(enum phase phase)
 	case PHASE_LOOP:
 	case PHASE_LATE:
 	case PHASE_TLS_HANDSHAKE:
-	case PHASE_UPGRADED:
 		return NEED_REQUEST;
+	case PHASE_UPGRADED:
+		return NEED_UPGRADE;
 	case PHASE_CONNECTED:
 	case PHASE_PING_ONLY:
 	case PHASE_N:
@@ -158,7 +164,7 @@ static enum need need_of_variable(const char *request)
 		enum need need;
 	} variables[] = {
 		{"$slow", NEED_SLOW}, {"$stream", NEED_STREAM}, {"$big", NEED_BIG}, {"$upload", NEED_UPLOAD},
-		{"$quick", NEED_REQUEST},
+		{"$quick", NEED_REQUEST}, {"$upgrade", NEED_UPGRADE},
 	};
 
 	for (size_t i = 0; i < sizeof variables / sizeof *variables; i++)
@@ -186,6 +192,9 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 		}
 	if (!c->protocol)
 		c->protocol = b->plan->protocol;
+	/* a WebSocket goes through the TLS that the rest of the target speaks */
+	if (c->protocol && !strcmp(c->protocol, "websocket") && b->plan->protocol && !strncmp(b->plan->protocol, "tls+", 4))
+		c->protocol = "tls+websocket";
 	/* `none`: it only connects, and what the server says unasked is the answer */
 	if (c->request && !strcmp(c->request, "none"))
 		need = 0;
@@ -211,7 +220,7 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 static void other_needs(struct builder *b)
 {
 	static const enum need order[] = {NEED_PORT, NEED_HTTP, NEED_HTTP2, NEED_TLS, NEED_KEEPALIVE, NEED_GATE, NEED_SLOW, NEED_STREAM,
-					  NEED_BIG, NEED_UPLOAD, NEED_REQUEST};
+					  NEED_BIG, NEED_UPLOAD, NEED_UPGRADE, NEED_REQUEST};
 	bool gate = b->st->slow && (!strcmp(b->st->slow, "gate") || (is_call(b->st->slow) && plan_gated(b->st->slow)));
 
 	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {

@@ -18,6 +18,32 @@ static void http1_start(void *state, const struct request *rq, const char nonce[
 	*an = (struct answer){.echo_bad_at = -1, .hash = FNV1A_START};
 }
 
+/* Events end with a blank line: do the bytes so far? Only the last four can say. */
+static void take_events(struct http1 *st, const uint8_t *p, size_t n)
+{
+	if (n > 4) {
+		p += n - 4;
+		n = 4;
+		st->after_cr = false;
+	}
+	for (size_t i = 0; i < n; i++) {
+		bool pair = p[i] == '\n' && st->after_cr, end = p[i] == '\n' || p[i] == '\r';
+
+		if (!end)
+			st->ends = 0;
+		else if (!pair && st->ends < 2)
+			st->ends++;
+		st->after_cr = p[i] == '\r';
+	}
+}
+
+/* A stream of events that does not end between two of them. */
+static void look_at_end(const struct http1 *st, struct answer *an)
+{
+	if (st->flags & H1_EVENTS && an->body && st->ends < 2)
+		an->note = "its last event is cut";
+}
+
 static size_t take_body(struct http1 *st, const uint8_t *p, size_t n, struct answer *an)
 {
 	if (st->step != H1_UNTIL_CLOSE && n > st->left)
@@ -32,6 +58,8 @@ static size_t take_body(struct http1 *st, const uint8_t *p, size_t n, struct ans
 		an->hash = fnv1a(an->hash, p, n);
 	}
 	an->body += n;
+	if (st->flags & H1_EVENTS)
+		take_events(st, p, n);
 	if (st->step == H1_UNTIL_CLOSE)
 		return n;
 	st->left -= n;
@@ -119,12 +147,15 @@ static size_t http1_feed(void *state, const uint8_t *p, size_t n, struct answer 
 			chunk_byte(st, p[used++], an);
 	}
 	an->bytes += used;
+	if (an->state == ANSWER_DONE)
+		look_at_end(st, an);
 	return used;
 }
 
 static void http1_eof(void *state, struct answer *an)
 {
-	(void)state;
+	if (an->state == ANSWER_BODY)
+		look_at_end(state, an);
 	if (an->state == ANSWER_BODY && an->until_close)
 		an->state = ANSWER_DONE;
 }

@@ -19,7 +19,7 @@ enum http1_step {
 	H1_UNTIL_CLOSE,
 };
 
-enum http1_field { H1_OTHER, H1_LENGTH, H1_CODING, H1_CONNECTION, H1_NONCE };
+enum http1_field { H1_OTHER, H1_LENGTH, H1_CODING, H1_CONNECTION, H1_NONCE, H1_TYPE };
 
 enum http1_flag {
 	H1_IS_HEAD = 1, H1_IS_CONNECT = 2,      /* of the request: they live as long as the answer */
@@ -27,6 +27,7 @@ enum http1_flag {
 	H1_TRAILER = 128,
 	H1_GAP = 256,           /* white space after the token: only a comma or the end may follow */
 	H1_OVERLONG = 512,      /* the token does not fit, so it is none that we know */
+	H1_EVENTS = 2048,       /* text/event-stream */
 	H1_FIRST = 1024,        /* no field yet: the line before is the status line */
 };
 
@@ -38,6 +39,8 @@ struct http1 {
 	uint16_t lines, flags, status, chunk_line;
 	uint8_t step;           /* enum http1_step */
 	uint8_t field;          /* enum http1_field */
+	uint8_t ends;           /* events: so many line ends does the body so far end with */
+	bool after_cr;
 	uint8_t n;              /* characters in tok, or digits read */
 	char nonce[NONCE_LEN];
 	char tok[18];           /* the longest known word is "transfer-encoding" */

@@ -132,6 +132,8 @@ static void token_end(struct http1 *st, struct answer *an)
 
 		an->echo_bad_at = same ? an->echo_bad_at : 0;
 		an->echo = an->echo_bad_at < 0;
+	} else if (st->field == H1_TYPE && token_is(st, "text/event-stream")) {
+		st->flags |= H1_EVENTS;
 	}
 	token_clear(st);
 }
@@ -146,7 +148,7 @@ static void value_byte(struct http1 *st, uint8_t c, struct answer *an)
 		length_byte(st, c, an);
 	} else if (is_space(c)) {
 		st->flags |= st->n ? H1_GAP : 0;
-	} else if (c == ',' && st->field != H1_NONCE) {
+	} else if ((c == ',' && st->field != H1_NONCE) || (c == ';' && st->field == H1_TYPE)) {
 		token_end(st, an);
 	} else {
 		token_add(st, st->field == H1_NONCE ? c : lower(c));
@@ -173,6 +175,7 @@ static void name_byte(struct http1 *st, uint8_t c, struct answer *an)
 		{"transfer-encoding", H1_CODING},
 		{"connection", H1_CONNECTION},
 		{"x-drainspec-nonce", H1_NONCE},
+		{"content-type", H1_TYPE},
 	};
 
 	if (is_tchar(c)) {

@@ -72,6 +72,7 @@ struct proto {
 	bool has_heads;         /* half-header and the like make sense */
 	bool pipelines;
 	bool may_greet;         /* the server may speak first, and that is no answer */
+	bool upgrades;          /* the body, and what else is sent, goes out when the 101 has come */
 	bool no_goodbye;        /* an answer has no way to say that the server will close */
 	const char *probe;      /* harmless request that recognise() knows the answer to; NULL: no probe of its own */
 	const char *alpn;       /* its name inside TLS (RFC 7301), NULL: it has none */

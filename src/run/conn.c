@@ -152,10 +152,14 @@ void conn_close(struct run *r, struct conn *c, const char *why)
 
 /* Where in the last request the phase stops sending. With Expect: 100-continue no byte of the body goes before the 100.
  * false: it sends all. */
-static bool phase_cut(const struct client_spec *spec, const struct cuts *cuts, size_t *ret)
+static bool phase_cut(const struct client *cl, const struct cuts *cuts, size_t *ret)
 {
+	const struct client_spec *spec = cl->spec;
+
 	if (spec->phase == PHASE_HALF_HEADER)
 		*ret = cuts->half_header;
+	else if (cl->proto->upgrades && cuts->end > cuts->head_end)
+		*ret = cuts->head_end;
 	else if (spec->phase == PHASE_HALF_BODY)
 		*ret = spec->expect_continue ? cuts->head_end : cuts->half_body;
 	else if (spec->phase == PHASE_TRANSACTION)
@@ -194,7 +198,7 @@ void conn_ask(struct run *r, struct conn *c)
 			return;
 		}
 	}
-	c->withheld = !c->asked && phase_cut(c->client->spec, &cuts, &cut);
+	c->withheld = !c->asked && phase_cut(c->client, &cuts, &cut);
 	c->rest_at = c->withheld ? (uint32_t)cut : 0;
 	c->asked = (uint16_t)(c->asked + copies);
 	if (!c->answering)

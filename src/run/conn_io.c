@@ -179,7 +179,8 @@ static void note_progress(struct run *r, struct conn *c)
 {
 	if (c->an.continued && !c->continued) {
 		c->continued = true;
-		events_add(r->ev, EV_CONTINUE_100, c->index, 0, 0, NULL);
+		if (!c->client->proto->upgrades)
+			events_add(r->ev, EV_CONTINUE_100, c->index, 0, 0, NULL);
 		conn_send_more(r, c, c->client->spec->phase != PHASE_HALF_BODY);
 	}
 	/* interim answers are not the answer: the first byte counts from its status line on */
@@ -245,8 +246,8 @@ void conn_eof(struct run *r, struct conn *c)
 			c->client->proto->eof(c->st, &c->an);
 		conn_progress(r, c);
 	}
-	events_add(r->ev, EV_EOF_SEEN, c->index, c->answered,
-		   c->answering ? (int64_t)c->an.body : 0, NULL);
+	events_add(r->ev, EV_EOF_SEEN, c->index, c->answered, c->answering ? (int64_t)c->an.body : 0,
+		   c->answering ? c->an.note : NULL);
 	conn_over(r, c);
 }
 

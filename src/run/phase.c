@@ -104,11 +104,18 @@ void phase_progress(struct run *r, struct conn *c)
 	case PHASE_HALF_HEADER:
 	case PHASE_HALF_BODY:
 	case PHASE_TRANSACTION:
-		if (last_begun(c)) {
+		if (last_begun(c) && !(c->an.status == 101 && c->answering)) {
 			snprintf(why, sizeof why, "the server answered %d to half of the request", c->an.status);
 			phase_unreachable(r, c, why);
 		} else if (c->an.status >= 400) {
 			snprintf(why, sizeof why, "request %u of %u was refused: %.60s", c->answered, c->asked,
+				 c->an.note ? c->an.note : "");
+			phase_unreachable(r, c, why);
+		}
+		break;
+	case PHASE_UPGRADED:
+		if (c->answered) {
+			snprintf(why, sizeof why, "no open WebSocket: %d%s%.60s", c->an.status, c->an.note ? ", " : "",
 				 c->an.note ? c->an.note : "");
 			phase_unreachable(r, c, why);
 		}
@@ -128,7 +135,6 @@ void phase_progress(struct run *r, struct conn *c)
 	case PHASE_LATE:
 	case PHASE_LOOP:
 	case PHASE_TLS_HANDSHAKE:
-	case PHASE_UPGRADED:
 	case PHASE_N:
 		break;
 	}

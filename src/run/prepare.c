@@ -86,7 +86,7 @@ static int prepare_requests(struct run *r, const struct client_spec *s, struct c
 	if (!s->request && s->phase != PHASE_CONNECTED && s->phase != PHASE_LATE && cl->proto->has_heads)
 		cl->rq.line = cl->proto->probe ? cl->proto->probe : "GET /";
 	if (s->phase == PHASE_HALF_BODY && !s->body)
-		cl->rq.body = 64 * 1024;
+		cl->rq.body = cl->proto->upgrades ? 256 : 64 * 1024;
 	cl->gated = cl->rq.line && strstr(cl->rq.line, "/gate") && !strstr(cl->rq.line, "/stream");
 	cl->gated |= grpc_is(cl->rq.line) && plan_gated(cl->rq.line) && s->phase != PHASE_STREAMING;
 	if (!cl->rq.line)
@@ -114,8 +114,8 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 		return err_at(r->err, s->at, "unknown protocol '%s'; `drainspec list protocols` shows them", name);
 	if (s->phase == PHASE_TLS_HANDSHAKE && !cl->tls)
 		return err_set(r->err, ERR_NOT_HERE, 0, "no TLS: the protocol is %s, not tls+%s", name, name);
-	if (s->phase == PHASE_UPGRADED)
-		return err_at(r->err, s->at, "phase '%s' is not built yet", phase_rows[s->phase].name);
+	if (s->phase == PHASE_UPGRADED && !cl->proto->upgrades)
+		return err_at(r->err, s->at, "phase 'upgraded' is that of protocol websocket, not of %s", name);
 	if (s->phase == PHASE_HALF_HEADER && !cl->proto->has_heads && !s->request)
 		return err_at(r->err, s->at, "phase 'half-header' needs a request");
 	if (s->phase == PHASE_PIPELINED && !cl->proto->pipelines && !cl->proto->mux)

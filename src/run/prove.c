@@ -170,7 +170,9 @@ static bool has_come(const struct conn *c)
 	case PHASE_TRANSACTION:
 		return c->answered + 1 == c->asked;
 	case PHASE_HALF_BODY:
-		return !spec->expect_continue || c->continued;
+		return (!spec->expect_continue && !c->client->proto->upgrades) || c->continued;
+	case PHASE_UPGRADED:
+		return c->continued && !c->withheld;
 	default:
 		return true;
 	}
@@ -192,10 +194,13 @@ bool phase_try_prove(struct run *r, struct conn *c)
 	case PHASE_HALF_HEADER:
 		return prove_read(r, c, &row, 0, "accepted, half of the head was read");
 	case PHASE_HALF_BODY:
-		return prove_read(r, c, &row, 0, c->continued ? "100 Continue, and what was sent was read" :
+		return prove_read(r, c, &row, 0, c->client->proto->upgrades ? "101, and half of the message was read" :
+				  c->continued ? "100 Continue, and what was sent was read" :
 				  "accepted, half of the body was read");
 	case PHASE_TRANSACTION:
 		return prove_read(r, c, &row, 0, "all commands but the last are answered, nothing unread");
+	case PHASE_UPGRADED:
+		return prove_read(r, c, &row, 0, "101 with the right Sec-WebSocket-Accept, nothing unread");
 	case PHASE_WAITING:
 		return prove_read(r, c, &row, 0, c->gate_hit ? "it reached the gate" :
 				  "the request was read (receive queue empty), the target waits");
@@ -222,7 +227,6 @@ bool phase_try_prove(struct run *r, struct conn *c)
 	case PHASE_LATE:
 	case PHASE_LOOP:
 	case PHASE_TLS_HANDSHAKE:
-	case PHASE_UPGRADED:
 	case PHASE_N:
 		break;
 	}

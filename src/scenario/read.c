@@ -76,7 +76,7 @@ int read_protocol(struct reader *r, const struct key *k, const struct node *n, v
 /* "$word" must be one of the settings; other text that begins with $ (RESP does) is a request. */
 int read_request(struct reader *r, const struct key *k, const struct node *n, void *base)
 {
-	static const char *const variables[] = {"$slow", "$quick", "$stream", "$big", "$upload", NULL};
+	static const char *const variables[] = {"$slow", "$quick", "$stream", "$big", "$upload", "$upgrade", NULL};
 	const char *text = scalar(r, k, n);
 
 	if (!text)

@@ -164,7 +164,7 @@ static inline bool restart_hands_over(const struct restart_spec *s)
 /* Things a scenario cannot do without; missing ones SKIP it, naming the flag that would enable it. */
 enum need {
 	NEED_SLOW = 1, NEED_STREAM = 2, NEED_BIG = 4, NEED_UPLOAD = 8, NEED_KEEPALIVE = 16,
-	NEED_HTTP = 32, NEED_PORT = 64, NEED_GATE = 128, NEED_REQUEST = 256, NEED_TLS = 512, NEED_HTTP2 = 1024,
+	NEED_HTTP = 32, NEED_PORT = 64, NEED_GATE = 128, NEED_REQUEST = 256, NEED_TLS = 512, NEED_HTTP2 = 1024, NEED_UPGRADE = 2048,
 };
 
 struct scenario {
@@ -203,7 +203,7 @@ struct settings {
 	bool no_port;                   /* --port none */
 	const char *protocol;
 	const char *descriptors;
-	const char *slow, *stream, *big, *upload, *quick;       /* requests; slow may be "gate" */
+	const char *slow, *stream, *big, *upload, *upgrade, *quick;       /* requests; slow may be "gate" */
 	const char *answer;             /* raw: of these requests */
 	struct signal_spec *signals;    /* of --signal; n 0: SIGTERM */
 	size_t n_signals;

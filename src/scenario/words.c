@@ -16,7 +16,7 @@ const char *const words_phase[] = {
 
 /* in the order of the bits of enum need */
 const char *const words_need[] = {"slow", "stream", "big", "upload", "keepalive", "http", "port", "gate",
-				  "request", "tls", "http2", NULL};
+				  "request", "tls", "http2", "upgrade", NULL};
 const char *const words_unreachable[] = {"unsure", "skip", NULL};
 const char *const words_closes[] = {"on-eof", "never", NULL};
 const char *const words_gate[] = {"gate", NULL};
