@@ -65,7 +65,8 @@ LINES = list(parse(MATRIX.read_text()))
 
 def command(line):
     program = FIXTURES / PROGRAMS.get(line.server, line.server)
-    port = [] if "none" in line.options else ["--port", "${PORT}", *DRAIN]
+    unix = line.scenarios.endswith(".yaml") and "unix:" in (SCENARIOS / line.scenarios).read_text()
+    port = [] if "none" in line.options else ["--unix" if unix else "--port", "${PORT}", *DRAIN]
     return [program, *port, *line.arguments, *(["--fault", line.fault] if line.fault != "-" else [])]
 
 

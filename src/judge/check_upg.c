@@ -114,6 +114,17 @@ static void judge_upg_2(
 		found(f, ret, PASS, "%u processes of old generations have ended", t.good);
 }
 
+/* Could nobody reach it? Then that is the loss, and UPG-1 tells it. */
+static bool unreachable(const struct facts *f, uint32_t from, uint32_t to)
+{
+	for_each_conn(f, c) {
+		if (c->spec != NO_SPEC && c->refused && fact_t(f, c->refused) > fact_t(f, from) &&
+		    fact_t(f, c->refused) < fact_t(f, to))
+			return true;
+	}
+	return false;
+}
+
 static void one_takeover(struct sum *t, uint32_t n)
 {
 	const struct facts *f = t->f;
@@ -123,6 +134,10 @@ static void one_takeover(struct sum *t, uint32_t n)
 
 	if (answer || (listens && !late)) {
 		t->good++;
+		return;
+	}
+	if (listens && late && unreachable(f, n, late)) {
+		sum_see(t, "UPG-1");
 		return;
 	}
 	if (sum_bad(t, MUST, "application", "%s: %s", upg_text(f, n), death && fact_t(f, death) >= fact_t(f, n) ?

@@ -55,6 +55,7 @@ static void copy_target(struct arena *arena, struct target_spec *t)
 	for (size_t i = 0; i < t->n_ports; i++) {
 		copy_string(arena, &t->ports[i].name);
 		copy_string(arena, &t->ports[i].protocol);
+		copy_string(arena, &t->ports[i].path);
 	}
 	copy_string(arena, &t->ready_arg);
 }

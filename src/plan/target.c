@@ -32,8 +32,8 @@ static void resolve_ports(struct builder *b)
 		for (size_t i = 0; i < t->n_ports; i++) {
 			const struct port_spec *p = &b->st->ports[i];
 
-			t->ports[i] = (struct port_spec){arena_strdup(b->arena, p->name), p->port,
-							 arena_strdup(b->arena, p->protocol)};
+			t->ports[i] = (struct port_spec){.name = arena_strdup(b->arena, p->name), .port = p->port,
+				.path = arena_strdup(b->arena, p->path), .protocol = arena_strdup(b->arena, p->protocol)};
 		}
 	}
 	if (!t->n_ports && !t->no_port) {

@@ -233,6 +233,8 @@ void port_autopsy(struct run *r, struct port *p)
 {
 	struct port_report rep;
 
+	if (p->path)            /* who listens on a path is in the LISTEN event; the file alone makes a bind fail */
+		return;
 	if (port_examine_for(r->world->diag, p->number, r->beside ? r->beside : r->pid, &rep, NULL) < 0)
 		return;
 	for (size_t i = 0; i < rep.n && i < 8; i++)
@@ -246,7 +248,7 @@ void rebind(struct run *r)
 	for (unsigned i = 0; i < r->n_ports; i++) {
 		struct port *p = &r->ports[i];
 
-		if (!p->listening)
+		if (!p->listening || p->path)
 			continue;
 		int plain = try_bind(p, false), reuse = try_bind(p, true);
 

@@ -135,7 +135,7 @@ int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn
 {
 	const struct port *p = &r->ports[port];
 	struct asking *a = arena_new_of(r->arena, struct asking);
-	socklen_t len = p->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	socklen_t len = port_addr_len(p);
 
 	a->run = r;
 	a->fn = fn;

@@ -184,7 +184,7 @@ static void write_request(struct checking *a, const char *service)
 static int health(struct run *r, unsigned port, const char *service, struct checking *a)
 {
 	const struct port *p = &r->ports[port];
-	socklen_t len = p->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	socklen_t len = port_addr_len(p);
 	struct mux_stream *st = (struct mux_stream *)a->st;
 
 	a->run = r;

@@ -79,7 +79,7 @@ static bool up_or_gone(struct run *r)
 	r->beside_up = r->n_ports > 0;
 	for (unsigned i = 0; i < r->n_ports; i++) {
 		l.found = false;
-		diag_dump(r->world->diag, 1u << TCP_LISTEN, r->ports[i].number, see_listener, &l);
+		port_listeners(r, &r->ports[i], see_listener, &l);
 		r->beside_up &= l.found;
 	}
 	return r->beside_up;

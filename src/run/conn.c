@@ -335,7 +335,7 @@ static int conn_bind(struct run *r, struct conn *c, const struct port *port)
 {
 	bool late = c->client->spec->phase == PHASE_LATE;
 
-	if (port->v6 || (r->n_conns < 4000 && !late))
+	if (port->v6 || port->path || (r->n_conns < 4000 && !late))
 		return 0;
 	uint32_t other = late ? 0x10000 + r->n_conns % 0xfff0 : 1 + r->n_conns / 4000;
 	struct sockaddr_in src = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + other)};
@@ -373,7 +373,7 @@ static void conn_learn_source(struct run *r, struct conn *c, const struct port *
 	} else if (ss.ss_family == AF_INET6) {
 		c->src_port = ntohs(((struct sockaddr_in6 *)&ss)->sin6_port);
 	}
-	if (r->world->cap)
+	if (r->world->cap && !port->path)
 		capture_expect(r->world->cap, c->index, c->src_ip, c->src_port, port->number);
 }
 
@@ -390,7 +390,7 @@ struct conn *conn_open(struct run *r, struct client *cl)
 {
 	const struct port *port = &r->ports[cl->port];
 	struct conn *c = arena_alloc(r->mem, sizeof *c + cl->proto->state_size);
-	socklen_t len = port->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	socklen_t len = port_addr_len(port);
 	int one = 1;
 
 	c->client = cl;
@@ -418,6 +418,9 @@ struct conn *conn_open(struct run *r, struct client *cl)
 	conn_register(r, c);
 	int rc = connect(c->w.fd, (const struct sockaddr *)&port->addr, len);
 	int errnum = rc < 0 ? errno : 0;
+
+	if (port->path && errnum == ENOENT)     /* its file is gone: nobody listens there */
+		errnum = ECONNREFUSED;
 
 	conn_learn_source(r, c, port);
 	conn_say(r, c, port);

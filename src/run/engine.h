@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 #include <regex.h>
 #include <sys/types.h>
+#include <sys/un.h>
 
 #include "proto/proto.h"
 #include "run/run.h"
@@ -77,6 +78,7 @@ struct conn {
 struct port {
 	const struct port_spec *spec;
 	uint16_t number;
+	const char *path;                       /* of a unix socket; then number is only what events call it. NULL: TCP */
 	bool v6;                                /* the target listens on ::1 only */
 	struct sockaddr_storage addr;
 	uint32_t inode;
@@ -86,6 +88,11 @@ struct port {
 	bool listening, closed, back;
 	nsec_t t_last_open;
 };
+
+static inline socklen_t port_addr_len(const struct port *p)
+{
+	return p->path ? sizeof(struct sockaddr_un) : p->v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
 
 struct gate_conn {
 	struct watch w;
@@ -385,6 +392,8 @@ bool actions_pending(const struct run *r);
 /* watch.c */
 void watch_listeners(struct run *r);
 void listeners_learn(struct run *r);
+int port_listener(struct run *r, const struct port *p, struct diag_row *ret);   /* as diag_listener */
+void port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct diag_row *, void *), void *arg);
 void watch_counters(struct run *r, bool end);
 void watch_wire(struct run *r);                                  /* drains the ring: often, or packets are lost */
 void listen_rows(struct run *r, const char *when);

@@ -8,16 +8,21 @@
 
 static const char *const tls_names[TLS_FILES] = {"TLS_CERT", "TLS_KEY", "TLS_CA"};
 
+static const char *port_text(struct run *r, const struct port *p)
+{
+	return p->path ? p->path : arena_printf(r->arena, "%u", p->number);
+}
+
 /* Value of ${name} in commands and environment; NULL: not ours, left as it is. */
 static const char *variable(struct run *r, const char *name, size_t n)
 {
 	if (n == 4 && !memcmp(name, "PORT", 4))
-		return r->n_ports ? arena_printf(r->arena, "%u", r->ports[0].number) : "";
+		return r->n_ports ? port_text(r, &r->ports[0]) : "";
 	for (unsigned i = 0; i < r->n_ports; i++) {
 		const char *own = r->ports[i].spec->name;
 
 		if (n > 5 && !memcmp(name, "PORT_", 5) && strlen(own) == n - 5 && !memcmp(name + 5, own, n - 5))
-			return arena_printf(r->arena, "%u", r->ports[i].number);
+			return port_text(r, &r->ports[i]);
 	}
 	if (n == 6 && !memcmp(name, "OLDPID", 6))
 		return arena_printf(r->arena, "%d", r->pid);
@@ -74,7 +79,7 @@ int env_build(struct run *r, const char *notify)
 {
 	const struct target_spec *t = &r->sc->target;
 	size_t argc = 0, envc = 0;
-	char key[96], port[16];
+	char key[96];
 
 	while (t->command[argc])
 		argc++;
@@ -91,7 +96,8 @@ int env_build(struct run *r, const char *notify)
 			env.v[env.n++] = environ[i];
 	env_set(r, &env, "TMPDIR", r->world->tmp);
 	for (unsigned i = 0; i < r->n_ports; i++) {
-		snprintf(port, sizeof port, "%u", r->ports[i].number);
+		const char *port = port_text(r, &r->ports[i]);
+
 		if (i == 0)
 			env_set(r, &env, "PORT", port);
 		if (r->ports[i].spec->name[0]) {

@@ -68,7 +68,7 @@ void generation_look(struct run *r)
 	struct holder h[64];
 
 	for (unsigned i = 0; i < r->n_ports; i++)
-		diag_dump(r->world->diag, 1u << TCP_LISTEN, r->ports[i].number, take_inode, &in);
+		port_listeners(r, &r->ports[i], take_inode, &in);
 	unsigned n = in.n ? target_tree(r, v, MAX_TREE, false) : 0, k = 0;
 
 	for (unsigned i = 0; i < n; i++)

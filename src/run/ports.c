@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "run/engine.h"
+#include "run/env.h"
 #include "target/iso.h"
 #include "target/port.h"
 
@@ -108,6 +109,22 @@ static int choose(struct run *r, struct port *p)
 	return err_set(r->err, ERR_HARNESS, 0, "no free port between %u and %u", FIRST_PORT, LAST_PORT);
 }
 
+/* A path is a name as it is given to the target: a relative one is in the target's folder, and ours would not find it. */
+static int unix_port(struct run *r, struct port *p, const struct target_spec *t)
+{
+	struct sockaddr_un *un = (struct sockaddr_un *)&p->addr;
+	char *path = env_expand(r, p->spec->path);
+
+	if (*path != '/')
+		return err_at(r->err, t->at, "unix:%s is relative: say ${TMPDIR}/%s", path, path);
+	if (strlen(path) >= sizeof un->sun_path)
+		return err_at(r->err, t->at, "unix:%s is longer than %zu bytes", path, sizeof un->sun_path - 1);
+	un->sun_family = AF_UNIX;
+	strcpy(un->sun_path, path);
+	p->path = path;
+	return 0;
+}
+
 int ports_choose(struct run *r)
 {
 	static const struct port_spec single = {.name = ""};
@@ -123,11 +140,15 @@ int ports_choose(struct run *r)
 
 		memset(p, 0, sizeof *p);
 		p->spec = t->n_ports ? &t->ports[i] : &single;
+		if (p->spec->path && unix_port(r, p, t) < 0)
+			return -1;
 		/* on the host, rounds of one scenario keep their port: the capture knows it */
 		if (number && !(r->world->got & ISO_NET))
 			p->number = number;
 		else if (choose(r, p) < 0)
 			return -1;
+		if (p->path)
+			continue;
 		*v4 = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(p->number),
 			.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	}

@@ -8,6 +8,7 @@
 #include <sys/ioctl.h>
 
 #include "run/engine.h"
+#include "target/diag_unix.h"
 
 #define TIMER_PERSIST 4         /* net/ipv4/inet_diag.c: icsk_pending == ICSK_TIME_PROBE0 */
 
@@ -18,6 +19,8 @@ int diag_of(struct run *r, const struct conn *c, struct diag_row *row)
 	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(c->src_port),
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT};
 
+	if (c->w.fd >= 0 && port->path)
+		return diag_unix_peer(c->w.fd, row);
 	if (c->w.fd < 0 || !c->src_port)
 		return -ENOENT;
 	return diag_conn(r->world->diag, (const struct sockaddr *)&port->addr,

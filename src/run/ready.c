@@ -73,7 +73,10 @@ static bool own_listener(struct run *r, struct port *p, const struct diag_row *r
 				pids[k++] = v[i].pid;
 		found = census_socket_holders(pids, k, row->inode, h, 4);
 	}
-	inet_ntop(row->family, &row->src, text, sizeof text);
+	if (p->path)
+		snprintf(text, sizeof text, "unix socket");
+	else
+		inet_ntop(row->family, &row->src, text, sizeof text);
 	if (found > 0) {
 		events_addf(r->ev, EV_LISTEN, (int32_t)(p - r->ports), p->number, row->inode,
 			    "%d/%s fd %d, %s port %u", h[0].pid, h[0].comm, h[0].fd, text, p->number);
@@ -95,7 +98,10 @@ static void look_for_listener(struct run *r, struct port *p)
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	struct diag_row row;
 
-	if (diag_listener(r->world->diag, (struct sockaddr *)&v4, &row) > 0) {
+	if (p->path) {
+		if (port_listener(r, p, &row) <= 0)
+			return;
+	} else if (diag_listener(r->world->diag, (struct sockaddr *)&v4, &row) > 0) {
 		p->v6 = false;
 		memcpy(&p->addr, &v4, sizeof v4);
 	} else if (diag_listener(r->world->diag, (struct sockaddr *)&v6, &row) > 0) {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "run/engine.h"
+#include "target/diag_unix.h"
 #include "target/iso.h"
 
 void watch_wire(struct run *r)
@@ -17,12 +18,27 @@ void watch_wire(struct run *r)
 		capture_poll(r->world->cap);
 }
 
+int port_listener(struct run *r, const struct port *p, struct diag_row *ret)
+{
+	return p->path ? diag_unix_listener(p->path, ret) : diag_listener(r->world->diag, (const struct sockaddr *)&p->addr, ret);
+}
+
+void port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct diag_row *, void *), void *arg)
+{
+	struct diag_row row;
+
+	if (!p->path)
+		diag_dump(r->world->diag, 1u << TCP_LISTEN, p->number, fn, arg);
+	else if (diag_unix_listener(p->path, &row) > 0)
+		fn(&row, arg);
+}
+
 void listen_rows(struct run *r, const char *when)
 {
 	struct diag_row row;
 
 	for (unsigned i = 0; i < r->n_ports; i++)
-		if (diag_listener(r->world->diag, (struct sockaddr *)&r->ports[i].addr, &row) > 0)
+		if (port_listener(r, &r->ports[i], &row) > 0)
 			events_add(r->ev, EV_LISTEN_ROW, (int32_t)i, row.rqueue, row.wqueue, when);
 }
 
@@ -88,7 +104,7 @@ void listeners_learn(struct run *r)
 		struct port_rows rows = {.port = &r->ports[i], .learn = true};
 
 		r->ports[i].n_inodes = 0;
-		diag_dump(r->world->diag, 1u << TCP_LISTEN, r->ports[i].number, see_row, &rows);
+		port_listeners(r, &r->ports[i], see_row, &rows);
 	}
 }
 
@@ -97,11 +113,11 @@ static bool still_listens(struct run *r, struct port *p, struct diag_row *ret_ro
 {
 	struct port_rows rows = {.port = p};
 
-	if (diag_listener(r->world->diag, (struct sockaddr *)&p->addr, ret_row) <= 0)
+	if (port_listener(r, p, ret_row) <= 0)
 		return false;
 	if (own_row(p, ret_row->inode))
 		return true;
-	diag_dump(r->world->diag, 1u << TCP_LISTEN, p->number, see_row, &rows);
+	port_listeners(r, p, see_row, &rows);
 	return rows.own;
 }
 

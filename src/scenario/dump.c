@@ -146,7 +146,16 @@ bool dump_signal(const struct key *k, const void *base, struct buf *out)
 bool dump_port(const struct key *k, const void *base, struct buf *out)
 {
 	int port = *FIELD_CONST(k, base, int);
+	const char *path = k->second != k->field ? *SECOND_CONST(k, base, char *) : NULL;
 
+	if (path) {
+		struct buf text = {0};
+
+		buf_printf(&text, "unix:%s", path);
+		dump_string(out, text.p);
+		buf_free(&text);
+		return true;
+	}
 	if (!port)
 		return dump_chars("auto", out);
 	buf_addi(out, port);

@@ -284,6 +284,10 @@ int read_port(struct reader *r, const struct key *k, const struct node *n, void 
 
 	if (!text)
 		return -1;
+	if (!strncmp(text, "unix:", 5) && text[5] && k->second != k->field) {
+		*SECOND(k, base, const char *) = arena_strdup(r->arena, text + 5);
+		return 0;
+	}
 	if (strcmp(text, "auto") && (!digits(text, &v, &end) || *end || v < 1 || v > 65535))
 		return bad(r, k, n, "'%s' is neither auto nor a port from 1 to 65535", text);
 	*FIELD(k, base, int) = (int)v;

@@ -269,7 +269,7 @@ int read_ports(struct reader *r, const struct key *k, const struct node *n, void
 		count = n->n;
 		if (many_ports(r, k, n, v) < 0)
 			return -1;
-	} else if (strchr(n->text, '=')) {
+	} else if (strchr(n->text, '=') && strncmp(n->text, "unix:", 5)) {
 		const struct node *list = comma_list(r, n);
 
 		count = list->n;

@@ -64,6 +64,7 @@ struct kv {
 struct port_spec {
 	const char *name;       /* "" for the only one: ${PORT}; else ${PORT_name} */
 	int port;               /* 0: auto */
+	const char *path;       /* of a unix socket, NULL: TCP */
 	const char *protocol;   /* NULL: the client's */
 };
 

@@ -46,9 +46,9 @@ static void ports(struct buf *out)
 {
 	buf_adds(out, "{\"anyOf\":[{\"enum\":[\"auto\",\"none\"]},"
 		 "{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535},"
-		 "{\"type\":\"string\",\"pattern\":\"=\"},"
+		 "{\"type\":\"string\",\"pattern\":\"=|^unix:.\"},"
 		 "{\"type\":\"object\",\"minProperties\":1,\"maxProperties\":8,\"additionalProperties\":{\"anyOf\":["
-		 "{\"const\":\"auto\"},{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535},");
+		 "{\"const\":\"auto\"},{\"type\":\"integer\",\"minimum\":1,\"maximum\":65535},{\"type\":\"string\",\"pattern\":\"^unix:.\"},");
 	section_schema(SEC_PORT, out);
 	buf_adds(out, "]}}]}");
 }
