@@ -229,12 +229,35 @@ static int try_bind(const struct port *p, bool reuse)
 	return rc;
 }
 
+/* bind() fails when the file is there, whether anybody listens on it or not. */
+static void path_autopsy(struct run *r, struct port *p)
+{
+	struct diag_row row = {0};
+	struct proc v[MAX_LEFT];
+	pid_t pids[MAX_LEFT];
+	struct holder h;
+	struct stat st;
+	unsigned n = target_tree(r, v, MAX_LEFT, false);
+
+	for (unsigned i = 0; i < n; i++)
+		pids[i] = v[i].pid;
+	if (port_listener(r, p, &row) > 0 && census_socket_holders(pids, n, row.inode, &h, 1) > 0)
+		events_addf(r->ev, EV_PORT_HOLDER, (int32_t)(p - r->ports), p->number, HOLDER_LISTENER,
+			    "%s (pid %d, fd %d) listens on unix:%s; stop it", h.comm, h.pid, h.fd, p->path);
+	else if (lstat(p->path, &st) == 0)
+		events_addf(r->ev, EV_PORT_HOLDER, (int32_t)(p - r->ports), p->number, HOLDER_UNKNOWN,
+			    "the file %s is left of a socket that is gone, and bind() fails as long as it is there; unlink it at "
+			    "the start, when nobody answers on it", p->path);
+}
+
 void port_autopsy(struct run *r, struct port *p)
 {
 	struct port_report rep;
 
-	if (p->path)            /* who listens on a path is in the LISTEN event; the file alone makes a bind fail */
+	if (p->path) {
+		path_autopsy(r, p);
 		return;
+	}
 	if (port_examine_for(r->world->diag, p->number, r->beside ? r->beside : r->pid, &rep, NULL) < 0)
 		return;
 	for (size_t i = 0; i < rep.n && i < 8; i++)
