@@ -81,6 +81,22 @@ def bench_floor(tmp):
     print("  (one worker: %.0f scenarios/s)" % med(rate))
 
 
+def bench_tls(tmp):
+    print("the same scenario inside TLS against the same without (%d scenarios, %d rounds)" % (N, ROUNDS))
+    ratios, plain_ms, tls_ms = [], [], []
+    secret = (str(ROOT / "fixtures/bin/http1_tls_server"), "--port", "${PORT}")
+    for _ in range(ROUNDS):
+        w1, _, o1 = tool(tmp, "scenarios/bench/gate.yaml", "-j1", "--repeat", str(N))
+        w2, _, o2 = tool(tmp, "scenarios/bench/gate-tls.yaml", "-j1", "--repeat", str(N), target=secret)
+        ratios.append(w2 / w1)
+        plain_ms.append(w1 / N * 1e3)
+        tls_ms.append(w2 / N * 1e3)
+        for o in (o1, o2):
+            shutil.rmtree(o)
+    goal("a scenario inside TLS: %.1f ms, without: %.1f ms" % (med(tls_ms), med(plain_ms)), "%.1f x" % med(ratios), med(ratios) <= 6,
+         "<= 6 x")
+
+
 def bench_peers(tmp):
     print("the same steps by peers, side by side")
     n, ratios, vratios = 200, [], []
@@ -201,7 +217,7 @@ def bench_battery(tmp):
 
 
 def main():
-    which = sys.argv[1:] or ["floor", "peers", "precision", "many", "streams", "battery"]
+    which = sys.argv[1:] or ["floor", "tls", "peers", "precision", "many", "streams", "battery"]
     with tempfile.TemporaryDirectory() as tmp:
         for name in which:
             globals()["bench_" + name](tmp)
