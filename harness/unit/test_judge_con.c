@@ -214,6 +214,37 @@ START_TEST(con_4_raced_unseen)
 }
 END_TEST
 
+/* The rest of a half request met a closed socket; another client got its last byte from the server at `served`. */
+static void rest_is_reset(int served)
+{
+	unsigned half = client("half", PHASE_HALF_BODY), other = client("other", PHASE_WAITING);
+
+	starts();
+	int32_t c = parked(half, NULL), o = parked(other, "GET /gate");
+
+	signalled();
+	asks(MS(6), c, 0, "POST /upload");
+	rst(MS(6) + 30, c, 0, 0, 0);
+	answers(served, o, 0, 200, 16, "close");
+	fin(served + 10, o, 1, 0);
+	good_end();
+}
+
+START_TEST(con_4_leaving)
+{
+	rest_is_reset(MS(5) + 500);
+	is("CON-4", PASS);
+	fails("");
+}
+END_TEST
+
+START_TEST(con_4_reset_while_serving)
+{
+	rest_is_reset(MS(12));
+	fails("CON-4");
+}
+END_TEST
+
 START_TEST(con_5)
 {
 	int32_t c = one(PHASE_PIPELINED, "GET /gate");
@@ -421,7 +452,7 @@ int main(void)
 	T(con_1_untold_by_one_who_never_tells), T(con_2_not_3_in_tls);
 	T(con_1_wrong_bytes), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it);
 	T(con_1_many), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
-	T(con_4_half_is_not_whole), T(con_4_raced), T(con_4_raced_unseen), T(con_5), T(con_5_cut);
+	T(con_4_half_is_not_whole), T(con_4_raced), T(con_4_raced_unseen), T(con_4_leaving), T(con_4_reset_while_serving), T(con_5), T(con_5_cut);
 	T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_others_hold), T(con_7);
 	T(con_7_client_left);
 	return rig_main(s);

@@ -104,7 +104,7 @@ const struct check check_con_7 = {
 		 "after the signal had a GOAWAY before it (RFC 9113, 6.8: a first one with 2^31-1, and when a round trip has "
 		 "passed one with the last stream that was taken, so that a stream on its way is not lost); no stream above "
 		 "the last id is answered. TLS: its close_notify came before the FIN (RFC 8446, 6.1; RFC 9112, 9.8).",
-	.modes = "SD-KA-NO-CLOSE, SD-IDLE-RACE, SD-TLS-NO-NOTIFY",
+	.modes = "SD-KA-NO-CLOSE, SD-WS-NO-CLOSE, SD-IDLE-RACE, SD-TLS-NO-NOTIFY",
 	.fix_go = "Shutdown makes net/http send it; a proxy of your own: w.Header().Set(\"Connection\", \"close\") while draining.",
 	.fix_node = "While draining: res.setHeader('Connection', 'close') before writing the head.",
 	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in middleware once draining. "

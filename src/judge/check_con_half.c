@@ -3,7 +3,7 @@
 #include "judge/say.h"
 #include "judge/shows.h"
 
-#define AT_THE_EXIT (5 * NSEC_PER_MSEC)
+#define AT_THE_EXIT (200 * NSEC_PER_MSEC)
 #define HALVES (PHASES(HALF_HEADER) | PHASES(HALF_BODY) | PHASES(TRANSACTION))
 
 static bool half_applies(const struct scenario *sc, const struct facts *f)
@@ -31,6 +31,21 @@ static bool half_done(const struct facts *f, const struct conn_fact *c)
 
 enum half { HALF_GOOD, HALF_BAD, HALF_RACED };
 
+/* After this reset the process sent no byte to anybody, and was gone soon: its sockets were closed by its end. */
+static bool was_leaving(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+	nsec_t reset = end_time(f, c);
+
+	if (!r->exit || fact_t(f, r->exit) > nsec_add(reset, AT_THE_EXIT))
+		return false;
+	for_each_conn(f, o) {
+		if (round_of(f, o) == r && o->w_last && fact_t(f, o->w_last) > reset && fact_t(f, o->w_last) < fact_t(f, r->exit))
+			return false;
+	}
+	return true;
+}
+
 /* A reset is the server's fault unless the rest of the request ran into its FIN. */
 static enum half reset_half(const struct facts *f, const struct conn_fact *c)
 {
@@ -38,12 +53,11 @@ static enum half reset_half(const struct facts *f, const struct conn_fact *c)
 		return HALF_GOOD;
 	if (!c->request || fact_t(f, c->request) < signal_begin(f, round_of(f, c)))
 		return HALF_BAD;
-	/* the rest came while it was leaving, and nobody was there to read it: no half request was owed that long */
-	if (round_of(f, c)->exit && fact_t(f, c->end) <= nsec_add(fact_t(f, round_of(f, c)->exit), AT_THE_EXIT) &&
-	    fact_t(f, round_of(f, c)->exit) <= nsec_add(fact_t(f, c->end), AT_THE_EXIT))
-		return HALF_GOOD;
 	if (f->wire != WIRE_OK)
 		return HALF_RACED;
+	/* nobody was there to read the rest any more: no half request was owed that long */
+	if (was_leaving(f, c))
+		return HALF_GOOD;
 	return c->w_fin && fact_t(f, c->w_fin) <= fact_t(f, c->w_rst) ? HALF_GOOD : HALF_BAD;
 }
 

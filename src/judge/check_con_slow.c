@@ -124,8 +124,11 @@ static void judge_con_11(
 			sum_see(&t, loss_of(f, c));
 		else if (charged_to_default(f, round_of(f, c)))
 			sum_see(&t, "SIG-1");
-		else if (sum_bad(&t, stream_level(f, c), "server", "%s", loss_text(f, c)))
+		else if (sum_bad(&t, stream_level(f, c), "server", "%s", loss_text(f, c))) {
 			cite_conn(f, ret, c);
+			ret->hint = conn_upgraded(f, c) ? "send every open WebSocket a Close (1001), wait for the client's, then FIN" :
+				    NULL;
+		}
 	}
 	sum_end(&t, "streams ended with their protocol's close");
 }
@@ -205,14 +208,17 @@ const struct check check_con_11 = {
 	.shows = shows_clients, .applies = stream_applies, .judge = judge_con_11,
 	.todo = "end every open stream with its last chunk (\"0\\r\\n\\r\\n\") before the connection is closed",
 	.why = "The last chunk (RFC 9112, 7.1) is the only difference between a stream that ended and "
-	       "one that broke: without it every client must call the answer incomplete (RFC 9112, 8).",
-	.proof = "A chunked answer had begun before the signal. Then the client saw FIN without the "
-		 "last chunk.",
-	.modes = "SD-INFLIGHT-TRUNC, SD-STREAM-NEVER",
+	       "one that broke: without it every client must call the answer incomplete (RFC 9112, 8). "
+	       "So is the Close of a WebSocket (RFC 6455, 7.1.5: without it the client reports 1006).",
+	.proof = "A chunked answer had begun, or a WebSocket was open, before the signal. Then the client saw FIN "
+		 "without the last chunk, without a Close. Where no message was under way that is SHOULD. Of "
+		 "text/event-stream the end is looked at too: an event that no blank line ends is cut.",
+	.modes = "SD-INFLIGHT-TRUNC, SD-STREAM-NEVER, SD-WS-NO-CLOSE, SD-INFLIGHT-UPGRADED",
 	.fix_go = "In streaming handlers select on a channel closed by srv.RegisterOnShutdown and "
-		  "return: net/http writes the last chunk.",
+		  "return: net/http writes the last chunk. Shutdown does not know hijacked connections: keep "
+		  "a set of WebSockets, and send each a Close there.",
 	.fix_node = "Keep a Set of open streams; on the signal call res.end() on each, then "
-		    "server.close().",
+		    "server.close(). ws: client.close(1001) for each of wss.clients.",
 	.fix_python = "Let the generator return when the server is stopping, by an event that it waits "
 		      "for together with its data; the last chunk follows by itself.",
 	.fix_c = "While draining write \"0\\r\\n\\r\\n\" on every open stream before "
