@@ -1,5 +1,6 @@
 /* Scenario files: what is read, what is refused and where, and that a dump comes back. */
 #include <dirent.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "scenario_rig.h"
@@ -43,6 +44,11 @@ static const struct {
 	{"clients: [{}, {}]", "dir/x.yaml:1:15: two clients are called 'waiting': give them names"},
 	{"clients: [{name: all}]", "dir/x.yaml:1:11: a client cannot be called 'all'"},
 	{"restart: yes", "dir/x.yaml:1:10: restart: 'yes' is neither true nor false"},
+	{"restart: {how: hott}", "dir/x.yaml:1:16: restart.how: 'hott' is not no, after-exit, crash, overlap, hot or command, did you "
+	 "mean 'hot'?"},
+	{"restart: {how: overlap, times: 3}", "dir/x.yaml:1:32: restart.times: `how: overlap` has no such thing"},
+	{"restart: {send: SIGHUP}\nsignals: [{send: SIGTERM}]", "dir/x.yaml:2:10: signals: generations hand over: restart says what is "
+	 "sent"},
 	{"then: [{}]", "dir/x.yaml:1:8: a step says one of release, finish, read, close or connect"},
 	{"then: [{release: gate, read: all}]", "dir/x.yaml:1:24: 'release' and 'read' in one step: make it two"},
 	{"then: [{release: gat}]", "dir/x.yaml:1:18: release: 'gat' is not gate, did you mean 'gate'?"},
@@ -147,6 +153,14 @@ START_TEST(defaults)
 	ck_assert_uint_eq(parse("leak: {}")->leak_batches, 3);
 	ck_assert_uint_eq(parse("leak: {}")->leak_batch_size, 8);
 	ck_assert_uint_eq(parse("signals: []")->n_signals, 0);
+	ck_assert_int_eq(sc->restart.how, RESTART_NO);
+	ck_assert_int_eq(parse("restart: true")->restart.how, RESTART_AFTER_EXIT);
+	sc = parse("restart: {send: SIGUSR1, leaves: all, times: 3}");
+	ck_assert_int_eq(sc->restart.how, RESTART_HOT);
+	ck_assert(sc->restart.newest && sc->restart.times == 3 && sc->restart.signo == SIGUSR1 && !sc->n_signals);
+	ck_assert_int_eq(parse("restart: {how: crash}")->signals[0].signo, SIGKILL);
+	ck_assert_int_eq(parse("restart: {how: overlap}")->restart.when.on, ON_LISTENER_CLOSED);
+	ck_assert_str_eq(parse("target: {port: 'unix:/a=b'}")->target.ports[0].path, "/a=b");
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/sock_diag.h>
 #include <linux/unix_diag.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -127,9 +128,11 @@ int diag_unix_peer(int fd, struct diag_row *ret)
 	if (rc <= 0)
 		return rc;
 	*ret = (struct diag_row){ .family = AF_UNIX, .state = ours.state, .inode = ours.peer, .wqueue = ours.rqueue };
-	if (!ours.peer) {       /* not accepted, or the other end is closed: then we are no longer established */
+	if (!ours.peer) {       /* not accepted yet; or closed, and then our end has been told */
+		struct pollfd pfd = { .fd = fd, .events = POLLRDHUP };
+
 		ret->rqueue = ours.wqueue;
-		return ours.state == ESTABLISHED;
+		return poll(&pfd, 1, 0) == 1 && pfd.revents & (POLLHUP | POLLRDHUP) ? 0 : ours.state == ESTABLISHED;
 	}
 	rc = look_up(ours.peer, &theirs);
 	ret->rqueue = theirs.rqueue;
