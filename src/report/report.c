@@ -24,6 +24,7 @@ const struct reporter *const reporters[] = {
 const size_t n_reporters = sizeof reporters / sizeof *reporters;
 
 #define REWRITE_EVERY (250 * NSEC_PER_MSEC)
+#define REWRITE_SHARE 40        /* at most one part in so many of the time is spent on it */
 #define SUMMARY_LIMIT ((1u << 20) - 1024)       /* GitHub takes less than 1 MiB of a step */
 
 struct report {
@@ -121,7 +122,7 @@ static unsigned terminal_width(bool is_terminal)
 static nsec_t rewrite_pause(nsec_t cost)
 {
 	/* A report of thousands of scenarios on a slow disk must not take the run's time. */
-	return cost * 10 > REWRITE_EVERY ? cost * 10 : REWRITE_EVERY;
+	return cost * REWRITE_SHARE > REWRITE_EVERY ? cost * REWRITE_SHARE : REWRITE_EVERY;
 }
 
 static int by_index(const void *a, const void *b)

@@ -86,6 +86,7 @@ struct port {
 	unsigned n_inodes;
 	uint32_t twin;                          /* listened on when all of those were gone */
 	bool listening, closed, back;
+	unsigned looks;                         /* for its listener, before it was there */
 	nsec_t t_last_open;
 };
 
@@ -338,6 +339,7 @@ void phase_progress(struct run *r, struct conn *c);             /* called after 
 /* Since *t_since, set if it is 0, every thread of the target sleeps; or has computed for a tenth of a second. */
 bool target_waits(struct run *r, nsec_t *t_since);
 bool phase_try_prove(struct run *r, struct conn *c);
+bool phase_awaits_gate(const struct conn *c);      /* nothing but the gate can prove it */
 void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how);
 void phase_unreachable(struct run *r, struct conn *c, const char *why);
 void phase_loop_step(struct run *r, struct conn *c);

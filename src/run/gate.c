@@ -27,31 +27,31 @@ static void nonce_body(const struct gate_conn *g, char *out, size_t n)
 		out[i] = nonce[i % NONCE_LEN];
 }
 
-static void gate_head(struct gate_conn *g)
+static size_t gate_head(const struct gate_conn *g, char *out, size_t n)
 {
-	char head[256];
-	int n = snprintf(head, sizeof head, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n%s%s%s"
-			 "Content-Length: %d\r\n\r\n", g->nonce[0] ? "X-Drainspec-Nonce: " : "", g->nonce,
-			 g->nonce[0] ? "\r\n" : "", GATE_BODY);
-
-	gate_say(g, head, (size_t)n);
+	return (size_t)snprintf(out, n, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n%s%s%s"
+				"Content-Length: %d\r\n\r\n", g->nonce[0] ? "X-Drainspec-Nonce: " : "", g->nonce,
+				g->nonce[0] ? "\r\n" : "", GATE_BODY);
 }
 
-static void gate_half(struct gate_conn *g, bool second)
+/* The head and the first half of the body. */
+static void gate_begin(struct gate_conn *g)
 {
-	char body[GATE_BODY];
+	char text[256 + GATE_BODY];
+	size_t n = gate_head(g, text, 256);
 
-	nonce_body(g, body, sizeof body);
-	gate_say(g, body + (second ? GATE_BODY / 2 : 0), GATE_BODY / 2);
+	nonce_body(g, text + n, GATE_BODY / 2);
+	gate_say(g, text, n + GATE_BODY / 2);
 }
 
+/* All of the answer, or what is left of one that streams, in one segment: a proxy before us is woken once. */
 static void gate_answer(struct run *r, struct gate_conn *g)
 {
-	if (!g->streaming) {
-		gate_head(g);
-		gate_half(g, false);
-	}
-	gate_half(g, true);
+	char text[256 + GATE_BODY];
+	size_t n = g->streaming ? 0 : gate_head(g, text, 256), body = g->streaming ? GATE_BODY / 2 : GATE_BODY;
+
+	nonce_body(g, text + n, body);
+	gate_say(g, text, n + body);
 	g->held = g->streaming = false;
 	r->gate_held--;
 	/* a handler that reads its answer to the end of the connection has said so */
@@ -93,10 +93,8 @@ static void gate_request(struct run *r, struct gate_conn *g, char *head)
 	g->streaming = strstr(line, "/stream") != NULL;
 	header_value(head, "Connection", token, sizeof token);
 	g->closes = strcasestr(token, "close") || (strstr(line, "HTTP/1.0") && !strcasestr(token, "keep-alive"));
-	if (g->streaming) {
-		gate_head(g);
-		gate_half(g, false);
-	}
+	if (g->streaming)
+		gate_begin(g);
 	if (r->gate_open || (c && c->client->is_control))
 		gate_answer(r, g);
 	if (c && !c->gate_hit) {

@@ -156,6 +156,7 @@ static void prove_pending(struct run *r)
 {
 	nsec_t now = clock_now();
 	unsigned failed = 0;
+	bool at_gate = true;
 
 	r->look = r->t_prove;
 	if (now < r->t_prove)
@@ -163,7 +164,10 @@ static void prove_pending(struct run *r)
 	/* servers take connections in order: when the oldest few are not there yet, the rest is not worth a look each */
 	for (struct conn *c = r->pending, *next; c && failed < MAX_FAILED_LOOKS; c = next) {
 		next = c->next_pending;
-		failed += !phase_try_prove(r, c);
+		if (phase_try_prove(r, c))
+			continue;
+		failed++;
+		at_gate &= phase_awaits_gate(c);
 	}
 	/* the next look starts behind those that hold the others up */
 	for (; failed == MAX_FAILED_LOOKS && failed < r->n_pending && failed; failed--) {
@@ -172,7 +176,8 @@ static void prove_pending(struct run *r)
 		unpend(r, c);
 		pend(r, c);
 	}
-	r->look = r->t_prove = clock_now() + PROVE_EVERY;
+	/* its request at the gate is an event: who waits for nothing else need not be looked at meanwhile */
+	r->look = r->t_prove = clock_now() + (at_gate ? NSEC_PER_MSEC : PROVE_EVERY);
 }
 
 static bool few_pending(struct run *r)

@@ -184,6 +184,12 @@ static bool has_come(const struct conn *c)
 	}
 }
 
+/* Nothing but the gate can prove it, and that is an event. */
+bool phase_awaits_gate(const struct conn *c)
+{
+	return c->state == CONN_PARKED && c->client->gated && !c->gate_hit && !has_come(c);
+}
+
 /* One look at a connection that has sent what its phase sends. */
 bool phase_try_prove(struct run *r, struct conn *c)
 {

@@ -98,13 +98,14 @@ static void look_for_listener(struct run *r, struct port *p)
 		.sin6_addr = IN6ADDR_LOOPBACK_INIT};
 	struct diag_row row;
 
+	/* one that is v6 alone is rare (a dual-stack one is found by its v4 address): every other look asks for it */
 	if (p->path) {
 		if (port_listener(r, p, &row) <= 0)
 			return;
 	} else if (diag_listener(r->world->diag, (struct sockaddr *)&v4, &row) > 0) {
 		p->v6 = false;
 		memcpy(&p->addr, &v4, sizeof v4);
-	} else if (diag_listener(r->world->diag, (struct sockaddr *)&v6, &row) > 0) {
+	} else if (p->looks++ % 2 && diag_listener(r->world->diag, (struct sockaddr *)&v6, &row) > 0) {
 		p->v6 = true;
 		memcpy(&p->addr, &v6, sizeof v6);
 	} else {

@@ -198,15 +198,26 @@ static void dump_keys(enum section section, const void *base, const void *blank,
 	buf_free(&usual);
 }
 
+/* The section as it is if nothing is written. Made once: every scenario of a run is dumped. */
+static const void *blank_of(enum section section)
+{
+	static struct arena *arena;
+	static void *blanks[SEC_N];
+
+	if (!arena)
+		arena = arena_new();
+	if (!blanks[section]) {
+		struct reader r = {.arena = arena};
+
+		blanks[section] = arena_alloc(arena, section_rows[section].size);
+		section_defaults(&r, section, blanks[section]);
+	}
+	return blanks[section];
+}
+
 void section_dump(enum section section, const void *base, struct buf *out)
 {
-	struct arena *arena = arena_new();
-	struct reader r = {.arena = arena};
-	void *blank = arena_alloc(arena, section_rows[section].size);
-
-	section_defaults(&r, section, blank);
-	dump_keys(section, base, blank, out);
-	arena_free(arena);
+	dump_keys(section, base, blank_of(section), out);
 }
 
 bool dump_map(const struct key *k, const void *base, struct buf *out)
@@ -220,13 +231,7 @@ bool dump_same(const struct key *k, const void *base, struct buf *out)
 	/* without batches there is no leak test, whatever their size would be */
 	if (k->inner == SEC_LEAK && !((const struct scenario *)base)->leak_batches)
 		return false;
-	struct arena *arena = arena_new();
-	struct reader r = {.arena = arena};
-	void *blank = arena_alloc(arena, section_rows[k->section].size);
-
-	section_defaults(&r, k->section, blank);
-	dump_keys(k->inner, base, blank, out);
-	arena_free(arena);
+	dump_keys(k->inner, base, blank_of(k->section), out);
 	return true;
 }
 

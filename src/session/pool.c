@@ -12,6 +12,7 @@
 #include "session/worker.h"
 
 #define MAX_WORKERS 32
+#define QUICK       (20 * NSEC_PER_MSEC)        /* a scenario that another one may wait behind */
 #define STOP_WITHIN (1500 * NSEC_PER_MSEC)      /* of the 2 s in which an interrupted harness must be gone */
 
 struct pool {
@@ -19,6 +20,8 @@ struct pool {
 	struct worker w[MAX_WORKERS];
 	unsigned n;
 	size_t next, finished;
+	uint32_t again[MAX_WORKERS];    /* were queued at a worker that died */
+	unsigned n_again;
 	int sigfd, signo;
 	sigset_t old;
 };
@@ -51,7 +54,7 @@ static void forget(struct worker *w)
 	if (w->fd >= 0)
 		close(w->fd);
 	buf_free(&w->in);
-	*w = (struct worker){.fd = -1, .job = -1};
+	*w = (struct worker){.fd = -1, .job = -1, .queued = -1};
 }
 
 /* Everybody out: TERM first, so that targets are reaped and logs flushed, then KILL, which the kernel passes on to every
@@ -106,6 +109,8 @@ static void worker_died(struct pool *p, struct worker *w)
 	const char *how = how_it_died(p, w);
 	int32_t job = w->job;
 
+	if (w->queued >= 0)
+		p->again[p->n_again++] = (uint32_t)w->queued;
 	forget(w);
 	if (job < 0)
 		return;
@@ -117,48 +122,93 @@ static void worker_died(struct pool *p, struct worker *w)
 	p->s->done(p->s->arg, &res);
 }
 
+static bool take_next(struct pool *p, uint32_t *ret)
+{
+	if (p->n_again)
+		*ret = p->again[--p->n_again];
+	else if (p->next < p->s->n_jobs)
+		*ret = (uint32_t)p->next++;
+	else
+		return false;
+	return true;
+}
+
+/* A quick scenario that is repeated many times: the next one waits in the worker's socket, so that the worker need not wait until we
+ * have taken the result and reported it. Any other might wait behind a slow one while another worker has nothing to do. */
+static bool may_queue(struct pool *p, const struct worker *w)
+{
+	const struct scenario *now, *next;
+
+	if (w->job < 0 || w->queued >= 0 || !w->quick || p->n_again || p->s->n_jobs - p->next <= 4 * (size_t)p->n)
+		return false;
+	now = p->s->jobs[w->job].plan->sc;
+	next = p->s->jobs[p->next].plan->sc;
+	return !next->target.fresh && !strcmp(now->path, next->path) && now->at.line == next->at.line;
+}
+
+static void started(struct pool *p, struct worker *w, int32_t job)
+{
+	w->job = job;
+	w->deadline = clock_now() + p->s->jobs[job].plan->hard_stop;
+}
+
 static int deal(struct pool *p, struct worker *w, struct err *reterr)
 {
-	while (p->next < p->s->n_jobs) {
-		const struct job *job = &p->s->jobs[p->next];
+	uint32_t job;
 
+	while (w->job < 0 && take_next(p, &job)) {
 		/* a fresh namespace is a fresh worker */
-		if (w->pid > 0 && w->ran && job->plan->sc->target.fresh) {
+		if (w->pid > 0 && w->ran && p->s->jobs[job].plan->sc->target.fresh) {
 			close(w->fd);
 			waitpid(w->pid, NULL, 0);
 			forget(w);
 		}
 		if (w->pid <= 0 && worker_start(p->s, w, reterr) < 0)
 			return -1;
-		if (worker_tell(w, (uint32_t)p->next) == 0) {
-			w->deadline = clock_now() + job->plan->hard_stop;
-			p->next++;
-			return 0;
-		}
-		worker_died(p, w);
+		started(p, w, (int32_t)job);
+		if (worker_tell(w, job) < 0)
+			worker_died(p, w);
 	}
-	w->job = -1;
+	/* if that fails, so does reading its result: then it is dealt again */
+	if (may_queue(p, w)) {
+		w->queued = (int32_t)p->next++;
+		worker_tell(w, (uint32_t)w->queued);
+	}
 	return 0;
+}
+
+static int take_one(struct pool *p, struct worker *w, const char *msg, size_t n, struct err *reterr)
+{
+	struct result res;
+	int32_t queued = w->queued;
+
+	if (result_unpack(msg, n, p->s->arena, &res) < 0)
+		res = (struct result){.name = p->s->jobs[w->job].plan->sc->name, .outcome = BROKEN,
+			.index = p->s->jobs[w->job].index, .broken = "the worker sent a result that cannot be read"};
+	worker_drop_message(w);
+	w->job = w->queued = -1;
+	w->quick = res.took && res.took < QUICK;
+	if (queued >= 0)
+		started(p, w, queued);
+	p->finished++;
+	/* first the worker, then the report: it need not wait for that */
+	int rc = deal(p, w, reterr);
+
+	p->s->done(p->s->arg, &res);
+	return rc;
 }
 
 static int take(struct pool *p, struct worker *w, struct err *reterr)
 {
 	const char *msg;
 	size_t n;
-	int rc = worker_read(w, &msg, &n);
+	int rc;
 
-	if (rc > 0) {
-		struct result res;
-
-		if (result_unpack(msg, n, p->s->arena, &res) < 0)
-			res = (struct result){.name = p->s->jobs[w->job].plan->sc->name, .outcome = BROKEN,
-				.index = p->s->jobs[w->job].index, .broken = "the worker sent a result that cannot be read"};
-		worker_drop_message(w);
-		w->job = -1;
-		p->finished++;
-		p->s->done(p->s->arg, &res);
-		return deal(p, w, reterr);
-	}
+	do {
+		rc = worker_read(w, &msg, &n);
+		if (rc > 0 && take_one(p, w, msg, n, reterr) < 0)
+			return -1;
+	} while (rc > 0 && w->job >= 0 && w->in.n);
 	if (rc < 0) {
 		worker_died(p, w);
 		return deal(p, w, reterr);
@@ -217,7 +267,7 @@ int session_run(struct session *s, struct err *reterr)
 	p->s = s;
 	p->n = s->workers > MAX_WORKERS ? MAX_WORKERS : s->workers ? s->workers : 1;
 	for (unsigned i = 0; i < MAX_WORKERS; i++)
-		p->w[i].fd = p->w[i].job = -1;
+		p->w[i].fd = p->w[i].job = p->w[i].queued = -1;
 	if (signals_open(p, reterr) < 0) {
 		free(p);
 		return -1;
@@ -240,11 +290,12 @@ int session_one(struct session *s, const char **ret_p, size_t *ret_n, struct err
 	int rc = 0;
 
 	p = (struct pool){.s = s, .n = 1};
-	p.w[0] = (struct worker){.fd = -1, .job = -1};
+	p.w[0] = (struct worker){.fd = -1, .job = -1, .queued = -1};
 	if (signals_open(&p, reterr) < 0)
 		return -1;
 	if (worker_start(s, &p.w[0], reterr) < 0 || worker_tell(&p.w[0], MSG_PROBE) < 0)
 		rc = -1;
+	p.w[0].job = 0;
 	while (rc == 0 && !p.signo) {
 		struct pollfd fds[2] = {{.fd = p.sigfd, .events = POLLIN}, {.fd = p.w[0].fd, .events = POLLIN}};
 

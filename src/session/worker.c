@@ -31,12 +31,20 @@ static int write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
-static int send_message(int fd, const struct buf *b)
+/* A message begins with its length; one send() of both, or the reader is woken twice. */
+static void message_begin(struct buf *b)
 {
-	uint32_t n = (uint32_t)b->n;
-	int rc = write_all(fd, &n, sizeof n);
+	uint32_t n = 0;
 
-	return rc < 0 ? rc : write_all(fd, b->p, b->n);
+	buf_add(b, &n, sizeof n);
+}
+
+static int message_send(int fd, struct buf *b)
+{
+	uint32_t n = (uint32_t)(b->n - sizeof n);
+
+	memcpy(b->p, &n, sizeof n);
+	return write_all(fd, b->p, b->n);
 }
 
 /* A scenario whose run failed in the harness still has a result: BROKEN, with the sentence. Where only the
@@ -87,8 +95,9 @@ static int run_job(const struct session *s, struct world *w, uint32_t index, int
 	}
 	make_result(s, job, &ev, rc, &err, arena, &res);
 	res.took = clock_now() - start;
+	message_begin(&b);
 	result_pack(&res, &b);
-	rc = send_message(fd, &b);
+	rc = message_send(fd, &b);
 	buf_free(&b);
 	events_close(&ev);
 	arena_free(arena);
@@ -118,8 +127,9 @@ static int run_probe_job(const struct session *s, struct world *w, int fd)
 	snprintf(m.protocol, sizeof m.protocol, "%s", p.protocol ? p.protocol : "");
 	snprintf(m.note, sizeof m.note, "%s%s%s", w->iso_why, w->iso_why[0] && w->cap_why[0] ? "; " : "",
 		 w->cap_why[0] ? w->cap_why : "");
+	message_begin(&b);
 	buf_add(&b, &m, sizeof m);
-	int rc = send_message(fd, &b);
+	int rc = message_send(fd, &b);
 
 	buf_free(&b);
 	return rc;
@@ -192,14 +202,13 @@ int worker_start(struct session *s, struct worker *w, struct err *reterr)
 		close(pair[0]);
 		return -1;
 	}
-	*w = (struct worker){.pid = pid, .fd = pair[0], .job = -1};
+	*w = (struct worker){.pid = pid, .fd = pair[0], .job = -1, .queued = -1};
 	return 0;
 }
 
 int worker_tell(struct worker *w, uint32_t index)
 {
 	w->ran++;
-	w->job = index == MSG_PROBE ? 0 : (int32_t)index;
 	return write_all(w->fd, &index, sizeof index);
 }
 

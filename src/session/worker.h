@@ -11,6 +11,8 @@ struct worker {
 	pid_t pid;              /* 0: none */
 	int fd;                 /* stream socket to it, -1 */
 	int32_t job;            /* what it runs, -1: idle */
+	int32_t queued;         /* what it runs next, -1 */
+	bool quick;             /* its last one took next to no time */
 	uint32_t ran;
 	nsec_t deadline;        /* of its job */
 	bool hung;
@@ -19,7 +21,7 @@ struct worker {
 
 /* Fork one. The child never returns. 0 or -1. */
 int worker_start(struct session *s, struct worker *w, struct err *reterr);
-/* Tell it to run job index (or MSG_PROBE). 0 or -1 (it is gone). */
+/* Tell it to run job index (or MSG_PROBE), after what it runs. 0 or -1 (it is gone). */
 int worker_tell(struct worker *w, uint32_t index);
 /* Read what is there; 1: a whole message is in *ret_p (valid until the next call), 0: not yet, -1: it is gone. */
 int worker_read(struct worker *w, const char **ret_p, size_t *ret_n);

@@ -28,11 +28,28 @@ struct child {
 	volatile int mount_errno;
 };
 
+static sigset_t not_default;
+static bool signals_known;
+
 static int child_fail(struct child *c, const char *step)
 {
 	c->failed = errno;
 	c->step = step;
 	_exit(127);
+}
+
+/* Which signals we handle or ignore. Asked once: nothing changes it while targets are launched, and 62 calls a launch are 62 calls. */
+static void learn_signals(void)
+{
+	struct sigaction old;
+
+	if (signals_known)
+		return;
+	sigemptyset(&not_default);
+	for (int n = 1; n < NSIG; n++)
+		if (sigaction(n, NULL, &old) == 0 && (old.sa_flags & SA_SIGINFO || old.sa_handler != SIG_DFL))
+			sigaddset(&not_default, n);
+	signals_known = true;
 }
 
 /* Signals as a shell would hand them over: a mask or SIG_IGN that leaked from us would change what is tested. */
@@ -42,7 +59,7 @@ static void child_signals(void)
 	sigset_t none;
 
 	for (int n = 1; n < NSIG; n++)
-		if (n != SIGKILL && n != SIGSTOP)
+		if (sigismember(&not_default, n) == 1)
 			sigaction(n, &dfl, NULL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -163,6 +180,7 @@ int launch(const struct launch *spec, struct launched *ret, struct err *reterr)
 	}
 	if (spec->new_pidns)
 		flags |= CLONE_NEWPID | CLONE_NEWNS;
+	learn_signals();
 	pid_t pid = clone(child_main, stack + sizeof stack, flags, &c, &pidfd);
 	int saved = errno;
 
