@@ -67,15 +67,15 @@ START_TEST(format)
 	ck_assert_uint_eq(events_add_at(&ev, 17000, 4, EV_SIGNAL, 3, 15, 18000, "to \t\x01\xff"), 2);
 	ev.round = 2;
 	ck_assert_uint_eq(events_add_at(&ev, 4000, 0, EV_NOTE, -1, 7, 8, NULL), 3);
-	ck_assert_uint_eq(events_add_at(&ev, INT64_MAX, UINT32_MAX, EV_EXIT, INT32_MIN, INT64_MIN, INT64_MAX, ""), 4);
+	ck_assert_uint_eq(events_add_at(&ev, INT64_MAX, EVENT_FRAME_MAX, EV_EXIT, -EVENT_CONN_MAX - 1, INT64_MIN, INT64_MAX, ""), 4);
 	events_flush(&ev);
 	ck_assert_str_eq(file(),
 		"{\"seq\":1,\"t\":0,\"kind\":\"scenario\",\"t_mono\":5000,\"real_ns\":99,\"text\":\"{\\\"name\\\":\\\"x\\\"}\"}\n"
 		"{\"seq\":2,\"t\":12000,\"kind\":\"signal\",\"conn\":3,\"signo\":15,\"t_after\":13000,\"frame\":4,"
 		"\"text\":\"to \\t\\u0001\xEF\xBF\xBD\"}\n"
 		"{\"seq\":3,\"t\":-1000,\"kind\":\"note\",\"round\":2}\n"
-		"{\"seq\":4,\"t\":9223372036854770807,\"kind\":\"exit\",\"conn\":-2147483648,\"round\":2,"
-		"\"pid\":-9223372036854775808,\"code\":9223372036854775807,\"frame\":4294967295,\"text\":\"\"}\n");
+		"{\"seq\":4,\"t\":9223372036854770807,\"kind\":\"exit\",\"conn\":-4194304,\"round\":2,"
+		"\"pid\":-9223372036854775808,\"code\":9223372036854775807,\"frame\":16777215,\"text\":\"\"}\n");
 }
 END_TEST
 

@@ -28,14 +28,22 @@ enum sees {
 	SEES_OWN_SHM = 32,      /* a /dev/shm of its own */
 };
 
+/* 19,000 connections have some 300,000 of them: 40 bytes each, and the numbers that cannot be large are bit fields. */
+#define EVENT_CONN_BITS 23
+#define EVENT_CONN_MAX  ((1 << (EVENT_CONN_BITS - 1)) - 1)
+#define EVENT_ROUND_MAX ((1u << 10) - 1)
+#define EVENT_FRAME_MAX ((1u << 24) - 1)
+
 struct event {
 	nsec_t t;
 	int64_t a, b;
-	const char *text;       /* NULL if none; owned by the log's arena */
-	uint32_t frame;         /* 1-based frame in wire.pcap, 0: none */
-	int32_t conn;           /* connection, or what the kind says; -1: none */
-	uint16_t kind, round;
+	const char *text;               /* NULL if none; owned by the log's arena */
+	uint64_t frame : 24;            /* 1-based frame in wire.pcap, 0: none, or beyond the largest that can be named */
+	int64_t conn : EVENT_CONN_BITS; /* connection, or what the kind says; -1: none */
+	uint64_t round : 10, kind : 7;
 };
+
+_Static_assert(sizeof(struct event) == 40 && EV_N <= 128, "see above");
 
 struct event_row {
 	const char *name, *a, *b, *help;
@@ -52,6 +60,7 @@ struct events {
 	int fd;                 /* events.jsonl, -1: memory only; owned */
 	int write_errno;        /* first failure to write, 0 if none: reported, never ignored */
 	size_t written;         /* events already formatted into out */
+	const char *last[EV_N]; /* the newest text of each kind: thousands of connections say the same one after another */
 	struct buf out;
 };
 

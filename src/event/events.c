@@ -62,9 +62,16 @@ static uint32_t record(struct events *ev, nsec_t t, uint32_t frame, enum event_k
 		if (kind == EV_SCENARIO)
 			a = t;
 	}
-	ev->v[ev->n++] = (struct event){.t = t, .a = a, .b = b, .text = text, .frame = frame, .conn = conn,
-					.kind = (uint16_t)kind, .round = ev->round};
+	ev->v[ev->n++] = (struct event){.t = t, .a = a, .b = b, .text = text, .frame = frame > EVENT_FRAME_MAX ? 0 : frame,
+					.conn = conn, .kind = kind, .round = ev->round};
 	return (uint32_t)ev->n;
+}
+
+static const char *keep(struct events *ev, enum event_kind kind, const char *text)
+{
+	if (!text || (ev->last[kind] && !strcmp(ev->last[kind], text)))
+		return text ? ev->last[kind] : NULL;
+	return ev->last[kind] = arena_strdup(ev->arena, text);
 }
 
 uint32_t events_add(struct events *ev, enum event_kind kind, int32_t conn, int64_t a, int64_t b,
@@ -77,11 +84,16 @@ uint32_t events_addf(struct events *ev, enum event_kind kind, int32_t conn, int6
 		     const char *fmt, ...)
 {
 	nsec_t t = clock_now();
-	va_list ap;
+	const char *text;
+	char small[256];
+	va_list ap, again;
 
 	va_start(ap, fmt);
-	char *text = arena_vprintf(ev->arena, fmt, ap);
+	va_copy(again, ap);
+	int n = vsnprintf(small, sizeof small, fmt, ap);
 
+	text = n < (int)sizeof small ? keep(ev, kind, n < 0 ? "" : small) : arena_vprintf(ev->arena, fmt, again);
+	va_end(again);
 	va_end(ap);
 	return record(ev, t, 0, kind, conn, a, b, text);
 }
@@ -89,7 +101,7 @@ uint32_t events_addf(struct events *ev, enum event_kind kind, int32_t conn, int6
 uint32_t events_add_at(struct events *ev, nsec_t t, uint32_t frame, enum event_kind kind, int32_t conn,
 		       int64_t a, int64_t b, const char *text)
 {
-	return record(ev, t, frame, kind, conn, a, b, arena_strdup(ev->arena, text));
+	return record(ev, t, frame, kind, conn, a, b, keep(ev, kind, text));
 }
 
 /* Append to a run of bytes that is known to be long enough. */

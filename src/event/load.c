@@ -88,21 +88,21 @@ static int member(const struct loader *l, const char *field, const json_t *v, st
 	if (!strcmp(field, "text"))
 		return text_value(l, v, &e->text);
 	if (!strcmp(field, "conn")) {
-		if (integer(l, v, field, INT32_MIN, INT32_MAX, &i) < 0)
+		if (integer(l, v, field, -EVENT_CONN_MAX - 1, EVENT_CONN_MAX, &i) < 0)
 			return -1;
-		e->conn = (int32_t)i;
+		e->conn = i;
 		return 0;
 	}
 	if (!strcmp(field, "round")) {
-		if (integer(l, v, field, 0, UINT16_MAX, &i) < 0)
+		if (integer(l, v, field, 0, EVENT_ROUND_MAX, &i) < 0)
 			return -1;
-		e->round = (uint16_t)i;
+		e->round = (uint64_t)i;
 		return 0;
 	}
 	if (!strcmp(field, "frame")) {
-		if (integer(l, v, field, 0, UINT32_MAX, &i) < 0)
+		if (integer(l, v, field, 0, EVENT_FRAME_MAX, &i) < 0)
 			return -1;
-		e->frame = (uint32_t)i;
+		e->frame = (uint64_t)i;
 		return 0;
 	}
 	if (*row->a && !strcmp(field, row->a))
@@ -139,7 +139,7 @@ static int head(struct loader *l, const json_t *line, struct event *ret)
 
 	if (k < 0)
 		return wrong(l, "unknown kind of event", json_string_value(kind));
-	*ret = (struct event){.kind = (uint16_t)k, .conn = -1};
+	*ret = (struct event){.kind = (unsigned)k, .conn = -1};
 	if (set_t0(l, line, ret) < 0 ||
 	    integer(l, json_object_get(line, "t"), "t", INT64_MIN, INT64_MAX, &ret->t) < 0)
 		return -1;

@@ -42,26 +42,26 @@ enum answer_state {
 /* One answer as it is read; start() sets it up. An interim answer (100, 103) counts in bytes alone: after it the state
  * is ANSWER_NONE again, for of the final answer not a byte has come. */
 struct answer {
-	enum answer_state state;
+	enum answer_state state : 8;
+	uint8_t n_first;        /* grpc: bytes in first */
+	bool whole;             /* grpc: the last message has come whole */
+	bool echo;              /* the answer claims to echo the nonce: X-Drainspec-Nonce is exactly that of the request */
 	int status;             /* 0 for protocols that have none, and until the status code was read */
 	uint32_t messages;      /* grpc: that began */
 	uint8_t first[8];       /* grpc: the first bytes of the last of them */
-	unsigned n_first;
-	bool whole;             /* grpc: it has come whole */
 	int grpc;               /* grpc: the call's own status + 1, 0: none; status is then the class of HTTP it belongs to */
 	bool close;             /* the server says that it will close (Connection: close, or HTTP/1.0) */
 	bool continued;         /* 100 Continue was seen */
 	bool until_close;       /* its end is the server's FIN */
+	uint32_t hash;          /* FNV-1a of the body, to compare with the same request's answer before the signal; where echo
+				 * is set the bytes are checked one by one instead and this stays that of no bytes */
 	int64_t length;         /* body's length as framed: 0 where there is none (HEAD, 204), -2 until close,
 				 * -1 chunked, -3 an end that its own bytes tell (raw with a regex) */
 	uint64_t body;          /* bytes of body so far (without chunk framing) */
 	uint64_t bytes;         /* all bytes so far, head and framing included */
-	bool echo;              /* the answer claims to echo the nonce: X-Drainspec-Nonce is exactly that of the request */
 	int64_t echo_bad_at;    /* first body byte that is not the nonce's, -1: none; 0 without echo: another nonce */
 	const char *bad;        /* static text: what is wrong with it */
 	const char *note;       /* what else it says, for messages: an error's text; lives as long as the parser state */
-	uint32_t hash;          /* FNV-1a of the body, to compare with the same request's answer before the signal; where echo
-				 * is set the bytes are checked one by one instead and this stays that of no bytes */
 };
 
 struct mux;             /* proto/mux.h */

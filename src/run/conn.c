@@ -187,7 +187,7 @@ void conn_ask(struct run *r, struct conn *c)
 	struct buf b = {0};
 	struct cuts cuts = {0};
 	unsigned copies = (unsigned)c->client->n_rqs;
-	size_t last = 0, cut;
+	size_t last = 0, cut = 0;
 
 	if (c->client->spec->phase == PHASE_PIPELINED && c->asked == 0 && copies == 1)
 		copies = 2;
@@ -393,6 +393,10 @@ struct conn *conn_open(struct run *r, struct client *cl)
 	socklen_t len = port_addr_len(port);
 	int one = 1;
 
+	if (r->n_conns > EVENT_CONN_MAX) {
+		err_set(r->err, ERR_HARNESS, 0, "more than %d connections in one scenario", EVENT_CONN_MAX);
+		return NULL;
+	}
 	c->client = cl;
 	c->w = (struct watch){.fn = conn_ready, .arg = r, .fd = -1};
 	if (cl->proto->mux && mux_join(r, c)) {

@@ -60,17 +60,17 @@ struct conn {
 	uint8_t state;
 	uint16_t asked, answered;               /* requests handed over, answers complete */
 	uint16_t told;                          /* of those asked, with a REQUEST event: whole */
-	bool unproven, reading, eof, owed, answering, withheld, first_byte, head_seen;
-	bool gate_hit, bad, connected, continued, read_any, looped, paused, was_reset;
-	bool hearing, greeted;                  /* see greeting.c */
-	bool asking;                            /* a request is being handed over */
-	bool to_ask, above;                     /* mux.c: waits for SETTINGS; answered although GOAWAY disowned it */
+	bool unproven : 1, reading : 1, eof : 1, owed : 1, answering : 1, withheld : 1, first_byte : 1, head_seen : 1;
+	bool gate_hit : 1, bad : 1, connected : 1, continued : 1, read_any : 1, looped : 1, paused : 1, was_reset : 1;
+	bool hearing : 1, greeted : 1;          /* see greeting.c */
+	bool asking : 1;                        /* a request is being handed over */
+	bool started : 1;                       /* st is in use: see answer_end */
+	bool to_ask : 1, above : 1;             /* mux.c: waits for SETTINGS; answered although GOAWAY disowned it */
+	uint16_t heard;                         /* generation that this answer names, plus 1; 0: none yet */
 	uint32_t number;                        /* mux.c: of the streams on its connection, from 1; 0: not opened */
+	pid_t heard_pid;
 	struct carrier *car;                    /* mux.c: NULL where a connection carries one request at a time */
 	struct conn *next_sent;                 /* by carrier */
-	bool started;                           /* st is in use: see answer_end */
-	uint16_t heard;                         /* generation that this answer names, plus 1; 0: none yet */
-	pid_t heard_pid;
 	struct answer an;
 	_Alignas(8) char st[];                  /* proto->state_size */
 };

@@ -9,6 +9,7 @@ enum seen {
 	SEEN_SYN = 1, SEEN_SYNACK = 2, SEEN_FIRST = 4, SEEN_FIN_S = 8, SEEN_RST_S = 16, SEEN_FIN_C = 32,
 	SEEN_RST_C = 64, SEEN_ZEROWIN = 128, SEEN_REFUSED = 256, SEEN_MARKED = 2048,
 	BASE_C = 512, BASE_S = 1024,    /* the sequence numbers of this side are anchored */
+	SEEN_ONE = 4096,                /* all data of the server is that of W_FIRST */
 };
 
 /* Byte counts are those of the payload: neither SYN nor FIN is a byte. The raw numbers wrap, the counts do not. */
@@ -204,6 +205,10 @@ static void server_data(struct wire *w, struct wire_conn *c, const struct packet
 	c->s_next += (uint32_t)news;
 	c->last_frame = frame;
 	c->last_t = t;
+	if (c->seen & SEEN_FIRST || c->s_sent != pk->len)
+		c->seen &= (uint16_t)~SEEN_ONE;
+	else
+		c->seen |= SEEN_ONE;
 	once(w, c, SEEN_FIRST, t, frame, EV_W_FIRST, pk->len, 0);
 }
 
@@ -284,7 +289,7 @@ void wire_end(struct wire *w, nsec_t t)
 	for (uint32_t i = 0; i < w->n; i++) {
 		const struct wire_conn *c = &w->v[i];
 
-		if (c->last_frame)
+		if (c->last_frame && !(c->seen & SEEN_ONE))
 			events_add_at(w->ev, c->last_t, c->last_frame, EV_W_LAST, c->conn, (int64_t)c->s_sent, 0, NULL);
 		/* what the mark said and nothing has changed is not said again */
 		if ((c->seen & SEEN_SYNACK) && !(c->seen & SEEN_MARKED))

@@ -44,5 +44,5 @@ void wire_expect(struct wire *w, int32_t conn, uint32_t client_ip, uint16_t clie
 void wire_packet(struct wire *w, const struct packet *pk, nsec_t t, uint32_t frame);
 /* W_ACKED of every connection that is not over, at time t. */
 void wire_mark(struct wire *w, nsec_t t);
-/* W_LAST and W_ACKED of every connection. */
+/* W_LAST (where W_FIRST is not it) and W_ACKED of every connection. */
 void wire_end(struct wire *w, nsec_t t);
