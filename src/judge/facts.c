@@ -233,8 +233,7 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_W_SYN:          set_once(&c->w_syn, n); break;
 	case EV_W_SYNACK:       set_once(&c->w_synack, n); break;
 	case EV_W_RST_SYN:      set_once(&c->w_refused, n); break;
-	case EV_W_FIRST:        set_once(&c->w_last, n); break;
-	case EV_W_LAST:         c->w_last = n; break;
+	case EV_W_FIRST: case EV_W_LAST: c->w_last = n; break;
 	case EV_W_FIN_S:        set_once(&c->w_fin, n); break;
 	case EV_W_RST_S:        set_once(&c->w_rst, n); break;
 	case EV_W_ACKED:

@@ -36,11 +36,12 @@ struct http1 {
 	uint64_t number;        /* Content-Length or chunk size being read */
 	int64_t length;         /* Content-Length, -1: none yet */
 	uint32_t head;          /* bytes of heads and trailers so far */
-	uint16_t lines, flags, status, chunk_line;
-	uint8_t step;           /* enum http1_step */
-	uint8_t field;          /* enum http1_field */
-	uint8_t ends;           /* events: so many line ends does the body so far end with */
-	bool after_cr;
+	uint16_t lines, flags, chunk_line;
+	uint16_t status : 10;
+	uint16_t ends : 2;      /* events: so many line ends does the body so far end with, at most 2 */
+	uint16_t after_cr : 1;
+	uint8_t step : 5;       /* enum http1_step */
+	uint8_t field : 3;      /* enum http1_field */
 	uint8_t n;              /* characters in tok, or digits read */
 	char nonce[NONCE_LEN];
 	char tok[18];           /* the longest known word is "transfer-encoding" */

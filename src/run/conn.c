@@ -112,8 +112,7 @@ void conn_over(struct run *r, struct conn *c)
 	conn_settle(r, c);
 	answer_end(c);
 	conn_tls_stop(r, c);
-	free(c->unsent);
-	c->unsent = NULL;
+	conn_forget_unsent(c);
 	if (!mux_owns(c))
 		c->w.fd = -1;
 	if (c->w.fd >= 0)

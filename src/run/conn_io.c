@@ -1,5 +1,6 @@
 /* Bytes of a client connection: out to the server, and back into the protocol's reader. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,19 +22,29 @@ void conn_failed(struct run *r, struct conn *c, int errnum)
 /* More bytes for the server, in order; b is emptied. The rest of what the socket does not take now goes when it does. */
 void conn_queue_wire(struct conn *c, struct buf *b, size_t n)
 {
-	struct buf all = {.p = c->unsent, .n = c->unsent_n, .cap = c->unsent_n};
-
+	if (!b->p)
+		return;
 	if (c->unsent) {
-		buf_add(&all, b->p, n);
+		buf_add(&c->unsent->all, b->p, n);
 		buf_free(b);
-		c->unsent = all.p;
-		c->unsent_n = (uint32_t)all.n;
 		return;
 	}
-	c->unsent = b->p;
-	c->unsent_at = 0;
-	c->unsent_n = (uint32_t)n;
+	c->unsent = malloc(sizeof *c->unsent);
+	if (!c->unsent) {
+		fputs("drainspec: out of memory\n", stderr);
+		abort();
+	}
+	*c->unsent = (struct unsent){.all = *b};
+	c->unsent->all.n = n;
 	*b = (struct buf){0};
+}
+
+void conn_forget_unsent(struct conn *c)
+{
+	if (c->unsent)
+		buf_free(&c->unsent->all);
+	free(c->unsent);
+	c->unsent = NULL;
 }
 
 void conn_queue(struct conn *c, struct buf *b, size_t n)
@@ -79,8 +90,10 @@ void request_sent(struct run *r, struct conn *c)
 /* Hand over what is unsent; the rest goes when the socket takes it. */
 void conn_flush(struct run *r, struct conn *c)
 {
-	while (c->unsent && c->unsent_at < c->unsent_n) {
-		ssize_t n = send(c->w.fd, c->unsent + c->unsent_at, c->unsent_n - c->unsent_at, MSG_NOSIGNAL);
+	struct unsent *u;
+
+	while ((u = c->unsent) && u->at < u->all.n) {
+		ssize_t n = send(c->w.fd, u->all.p + u->at, u->all.n - u->at, MSG_NOSIGNAL);
 
 		if (n < 0 && errno == EAGAIN) {
 			loop_set(r->loop, &c->w, c->w.events | EPOLLOUT);
@@ -90,8 +103,7 @@ void conn_flush(struct run *r, struct conn *c)
 			/* EPIPE after a FIN: what the server sent before is still to be read */
 			int errnum = errno;
 
-			free(c->unsent);
-			c->unsent = NULL;
+			conn_forget_unsent(c);
 			/* send() has taken the socket's error with it: the read that follows shows the data, then a bare 0 */
 			if (errnum == ECONNRESET)
 				c->was_reset = true;
@@ -99,10 +111,9 @@ void conn_flush(struct run *r, struct conn *c)
 				conn_failed(r, c, errnum);
 			return;
 		}
-		c->unsent_at += (uint32_t)n;
+		u->at += (size_t)n;
 	}
-	free(c->unsent);
-	c->unsent = NULL;
+	conn_forget_unsent(c);
 	loop_set(r->loop, &c->w, c->w.events & ~(uint32_t)EPOLLOUT);
 	if (c->car)
 		mux_flushed(r, c);

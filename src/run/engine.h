@@ -43,14 +43,17 @@ enum conn_state {
 	CONN_OVER,                              /* FIN, RST, refused, or closed by us */
 };
 
+struct unsent {
+	struct buf all;
+	size_t at;                              /* sent so far */
+};
+
 struct conn {
 	struct watch w;                         /* w.arg: the run */
 	struct client *client;
 	struct conn_tls *tls;                   /* NULL: plain */
 	struct conn *next_pending;              /* list of conns not yet proven */
-	struct conn *next_hearing;              /* list of those that wait for the server's greeting */
-	char *unsent;                           /* what is to be sent, malloc'ed; NULL: nothing */
-	uint32_t unsent_n, unsent_at;
+	struct unsent *unsent;                  /* what is to be sent; NULL: nothing */
 	uint32_t request_n;                     /* bytes of the request, or the part of one, that was handed over last */
 	uint32_t rest_at;                       /* where the part of the last request begins that the phase withholds */
 	int32_t index;
@@ -70,7 +73,10 @@ struct conn {
 	uint32_t number;                        /* mux.c: of the streams on its connection, from 1; 0: not opened */
 	pid_t heard_pid;
 	struct carrier *car;                    /* mux.c: NULL where a connection carries one request at a time */
-	struct conn *next_sent;                 /* by carrier */
+	union {                                 /* what is multiplexed has no greeting */
+		struct conn *next_hearing;      /* list of those that wait for the server's greeting */
+		struct conn *next_sent;         /* by carrier */
+	};
 	struct answer an;
 	_Alignas(8) char st[];                  /* proto->state_size */
 };
@@ -274,6 +280,7 @@ const struct request *conn_request(const struct conn *c, unsigned number);
 /* conn_io.c */
 void conn_failed(struct run *r, struct conn *c, int errnum);
 void conn_flush(struct run *r, struct conn *c);
+void conn_forget_unsent(struct conn *c);
 void conn_read(struct run *r, struct conn *c);
 void conn_eof(struct run *r, struct conn *c);
 void conn_queue(struct conn *c, struct buf *b, size_t n);
