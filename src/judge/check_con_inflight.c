@@ -7,6 +7,7 @@
 
 #define OWED (PHASES(WAITING) | PHASES(STREAMING) | PHASES(HALF_CLOSED) | PHASES(PIPELINED))
 #define AT_THE_EXIT (20 * NSEC_PER_MSEC)
+#define LEAVING (2 * NSEC_PER_SEC)
 
 /* Slow readers are CON-10's; of a pipeline the first request counts here, its successor is CON-5's. */
 static bool counts(const struct facts *f, const struct conn_fact *c)
@@ -27,11 +28,26 @@ static bool in_flight_applies(const struct scenario *sc, const struct facts *f)
 	return false;
 }
 
+/* Did the process leave, and the connection with it? It was gone right after, and between the two nobody got an answer any
+ * more. (How long an interpreter takes to go is the machine's matter, not the cause.) */
+static bool left_with_it(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+	nsec_t end = end_time(f, c), apart = nsec_sub(fact_t(f, r->exit), end);
+
+	if (!r->exit || apart >= LEAVING || apart <= -AT_THE_EXIT)
+		return false;
+	for_each_judged(f, d) {
+		if (round_of(f, d) == r && d->answer && fact_t(f, d->answer) > nsec_add(end, AT_THE_EXIT))
+			return false;
+	}
+	return true;
+}
+
 /* Lost because the process left, or while it lived on? The remedy is another. */
 static void blame_loss(const struct facts *f, const struct conn_fact *c, struct finding *ret)
 {
 	const struct round_fact *r = round_of(f, c);
-	nsec_t apart = nsec_sub(fact_t(f, r->exit), end_time(f, c));
 
 	ret->whose = "server";
 	if (died_of_default(f, r)) {
@@ -39,13 +55,12 @@ static void blame_loss(const struct facts *f, const struct conn_fact *c, struct 
 		ret->hint = arena_printf(f->arena,
 			"install a handler for %s before accepting: the default action kills at once",
 			first_signal(f, r));
-	} else if (r->exit && apart < AT_THE_EXIT && apart > -AT_THE_EXIT) {
+	} else if (left_with_it(f, c)) {
 		ret->whose = "application";
 		ret->hint = "the process left while the request was in flight: return from main only "
-			    "after the server's "
-			    "shutdown has returned";
+			    "after the server's shutdown has returned";
 	}
-	cite(ret, r->exit && apart < AT_THE_EXIT && apart > -AT_THE_EXIT ? r->exit : 0);
+	cite(ret, left_with_it(f, c) ? r->exit : 0);
 }
 
 static void lost(struct sum *t, const struct conn_fact *c)

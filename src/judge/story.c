@@ -216,6 +216,14 @@ static void print_line(struct buf *out, const struct facts *f, const struct line
 	buf_addc(out, '\n');
 }
 
+static bool gate_reached(const struct facts *f, const struct round_fact *r)
+{
+	for_each_event(f, EV_GATE_REACHED, n)
+		if (fact_event(f, n)->round == r->id)
+			return true;
+	return false;
+}
+
 /* What everyone asks first: when was it signalled, when did the listener go, when the process. */
 static void tell_frame(struct story *s, const struct round_fact *r)
 {
@@ -228,7 +236,8 @@ static void tell_frame(struct story *s, const struct round_fact *r)
 		if (&f->rounds[f->ports[i].round] == r)
 			tell(s, f->ports[i].closed, false);
 	tell(s, r->sig2, false);
-	tell(s, r->released, false);
+	if (r->released && gate_reached(f, r))
+		tell(s, r->released, false);
 	tell(s, r->armed, false);
 	tell(s, r->ready, false);
 	tell(s, r->launch, false);

@@ -188,8 +188,14 @@ static void block_todo(const struct pen *pen, const struct report_env *env, cons
 
 	words_todo(&todo, env, v);
 	pen_field(pen, "what to do", todo.p);
-	pen_indent(pen, todo.n ? PEN_TEXT : PEN_LABEL);
-	buf_printf(pen->out, todo.n ? "drainspec explain %s\n" : "what to do  drainspec explain %s\n", v->check->id);
+	buf_clear(&todo);
+	words_fix(&todo, env, v);
+	if (todo.n) {
+		pen_indent(pen, PEN_TEXT);
+		pen_wrap(pen, todo.p, PEN_TEXT, 4);
+	}
+	pen_indent(pen, PEN_TEXT);
+	buf_printf(pen->out, "drainspec explain %s\n", v->check->id);
 	buf_free(&todo);
 }
 
@@ -348,11 +354,23 @@ static void text_begin(const struct report_env *env, struct buf *out)
 	buf_free(&line);
 }
 
+static bool never_run(const struct result *r, bool strict)
+{
+	return !r->n_verdicts && result_kind(r, strict) == KIND_SKIP;
+}
+
 static void text_one(const struct report_env *env, const struct result *all, size_t n, struct buf *out)
 {
 	struct pen pen = pen_of(env, out);
+	size_t before = n - 1;
+
+	/* what was not run is told at the end, all of it in a few lines */
+	if (never_run(&all[n - 1], env->strict))
+		return;
+	while (before && never_run(&all[before - 1], env->strict))
+		before--;
 	/* a blank line after the blocks of the one before */
-	if (n > 1 && has_block(env, all, n - 1))
+	if (before && has_block(env, all, before))
 		buf_addc(out, '\n');
 	text_line(&pen, env, &all[n - 1]);
 	text_blocks(&pen, env, all, n, true);
@@ -444,7 +462,7 @@ static void end_counts(const struct pen *pen, const struct report_env *env, cons
 	words_connections(&line, t);
 	if (line.n) {
 		buf_adds(pen->out, "  connections   ");
-		pen_wrap(pen, line.p, PEN_TEXT, 3);
+		pen_wrap(pen, line.p, PEN_TEXT, 0);
 	}
 	if (env->started)
 		buf_printf(pen->out, "  time          %s\n", duration_text(clock_now() - env->started, took));

@@ -216,22 +216,40 @@ static bool runs(const char *command, const char *const *names)
 }
 
 /* Advice in the language that the command line shows; guessing wrong would be worse than saying nothing. */
-static const char *fix_for(const struct check *check, const char *command)
+static const char *fix_for(const struct check *check, const char *command, const char **ret_language)
 {
 	static const char *const node[] = {"node", "nodejs", "npm", "npx", "yarn", "deno", "bun", NULL};
 	static const char *const python[] = {"python", "uvicorn", "gunicorn", "hypercorn", "flask", "daphne", NULL};
 	static const char *const nginx[] = {"nginx", NULL}, *const go[] = {"go", NULL};
+	const struct {
+		const char *const *names, *language, *fix;
+	} rows[] = {
+		{node, "Node", check->fix_node}, {python, "Python", check->fix_python},
+		{nginx, "nginx", check->fix_nginx}, {go, "Go", check->fix_go},
+	};
 
-	return runs(command, node) ? check->fix_node : runs(command, python) ? check->fix_python :
-	       runs(command, nginx) ? check->fix_nginx : runs(command, go) ? check->fix_go : NULL;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+		if (runs(command, rows[i].names)) {
+			*ret_language = rows[i].language;
+			return rows[i].fix;
+		}
+	return NULL;
+}
+
+void words_fix(struct buf *out, const struct report_env *env, const struct verdict *v)
+{
+	const char *language, *fix = v->check && env->command ? fix_for(v->check, env->command, &language) : NULL;
+
+	if (fix && v->finding.hint)
+		buf_printf(out, "in %s: %s", language, fix);
 }
 
 void words_todo(struct buf *out, const struct report_env *env, const struct verdict *v)
 {
-	const char *fix = v->finding.hint;
+	const char *fix = v->finding.hint, *language;
 
 	if (!fix && v->check && env->command)
-		fix = fix_for(v->check, env->command);
+		fix = fix_for(v->check, env->command, &language);
 	if (!fix && v->check)
 		fix = v->check->todo;
 	if (fix)

@@ -52,6 +52,8 @@ const char *words_fault(const char *whose);
 bool same_cause(const struct verdict *a, const struct verdict *b, bool strict);
 /* What to do: the hint, else the check's advice for the language of the command, else its one line for all. */
 void words_todo(struct buf *out, const struct report_env *env, const struct verdict *v);
+/* The check's advice for the language that the command line shows, if words_todo() does not say it; else nothing. */
+void words_fix(struct buf *out, const struct report_env *env, const struct verdict *v);
 /* The folder's path as one word of a shell. */
 void words_shell(struct buf *out, const char *path);
 /* What came out, in one sentence. */
