@@ -49,6 +49,7 @@ static void judge_lsn_7(
 const struct check check_lsn_7 = {
 	.id = "LSN-7", .title = "ready means that it listens", .level = MUST,
 	.shows = shows_ready, .applies = ready_applies, .judge = judge_lsn_7,
+	.todo = "say READY=1 (or fork away, or answer 200) only after listen() has returned on every port",
 	.why = "Who waits for READY=1 (systemd's dependent units, a rolling restart, a test) sends its first "
 	       "request right after it. If a port does not listen yet, that request is refused "
 	       "(sd_notify(3): READY=1 says that start-up is finished). For a line of the log it is a "

@@ -135,25 +135,6 @@ static void block_head(const struct pen *pen, enum kind kind, const struct resul
 	buf_free(&line);
 }
 
-/* The scenario before all[n - 1] in which this check came out alike and for the same reason, NULL if this is the first. */
-static const struct result *seen_before(const struct result *all, size_t n, const struct verdict *v, bool strict)
-{
-	for (size_t i = 0; i + 1 < n; i++)
-		for (size_t k = 0; k < all[i].n_verdicts; k++)
-			if (same_cause(&all[i].verdicts[k], v, strict))
-				return &all[i];
-	return NULL;
-}
-
-/* Its block says all; that of an UNSURE which was left to another check, or of a cause that was told before, is one line. */
-static bool told_in_full(const struct report_env *env, const struct result *all, size_t n, const struct verdict *v)
-{
-	enum kind kind = verdict_kind(v, env->strict);
-
-	return kind != KIND_PASS && kind != KIND_SKIP && !(kind == KIND_UNSURE && v->finding.see) &&
-	       !seen_before(all, n, v, env->strict);
-}
-
 static bool has_block(const struct report_env *env, const struct result *all, size_t n)
 {
 	const struct result *r = &all[n - 1];

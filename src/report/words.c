@@ -76,6 +76,23 @@ bool same_cause(const struct verdict *a, const struct verdict *b, bool strict)
 	       !strcmp(or_empty(a->finding.hint), or_empty(b->finding.hint)) && n == m && !memcmp(x, y, n);
 }
 
+const struct result *seen_before(const struct result *all, size_t n, const struct verdict *v, bool strict)
+{
+	for (size_t i = 0; i + 1 < n; i++)
+		for (size_t k = 0; k < all[i].n_verdicts; k++)
+			if (same_cause(&all[i].verdicts[k], v, strict))
+				return &all[i];
+	return NULL;
+}
+
+bool told_in_full(const struct report_env *env, const struct result *all, size_t n, const struct verdict *v)
+{
+	enum kind kind = verdict_kind(v, env->strict);
+
+	return kind != KIND_PASS && kind != KIND_SKIP && !(kind == KIND_UNSURE && v->finding.see) &&
+	       !seen_before(all, n, v, env->strict);
+}
+
 void tally_add(struct tally *t, const struct result *r, bool strict)
 {
 	t->n++;

@@ -50,6 +50,10 @@ void words_proof(struct buf *out, const struct result *r, const struct finding *
 const char *words_fault(const char *whose);
 /* The same check, come out the same way for the same reason: who has read one need not read the other. */
 bool same_cause(const struct verdict *a, const struct verdict *b, bool strict);
+/* The scenario before all[n - 1] in which this check came out alike and for the same reason, NULL if this is the first. */
+const struct result *seen_before(const struct result *all, size_t n, const struct verdict *v, bool strict);
+/* Its block says all; that of an UNSURE which was left to another check, or of a cause that was told before, is one line. */
+bool told_in_full(const struct report_env *env, const struct result *all, size_t n, const struct verdict *v);
 /* What to do: the hint, else the check's advice for the language of the command, else its one line for all. */
 void words_todo(struct buf *out, const struct report_env *env, const struct verdict *v);
 /* The check's advice for the language that the command line shows, if words_todo() does not say it; else nothing. */
