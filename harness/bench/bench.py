@@ -200,6 +200,28 @@ def bench_streams(tmp):
     goal("that scenario", "%.2f s [%.2f-%.2f]" % (med(times), min(times), max(times)), med(times) < 1, "< 1 s")
 
 
+def bench_resp(tmp):
+    print("10,000 RESP commands held in flight by one worker")
+    text = (ROOT / "scenarios/bench/resp.yaml").read_text()
+    for name, conns, each in (("pipelines", 100, 100), ("connections", 10000, 1)):
+        f = os.path.join(tmp, "resp-%s.yaml" % name)
+        with open(f, "w") as out:
+            commands = "; ".join(["SLEEP 3s"] + ["PING $nonce"] * (each - 1))
+            out.write(re.sub(r'request: ".*"', 'request: "%s"' % commands, re.sub(r"count: \d+", "count: %d" % conns, text)))
+        w, _, out = tool(tmp, f, "-j1", "--grace", "30s", target=(SERVER.replace("http1_server", "resp_server"), "--port", "${PORT}"))
+        ev = events(os.path.join(out, "resp-" + name))
+        pipelines = {e["conn"] for e in ev if e["kind"] == "proven"}
+        asked = sum(e["kind"] == "request" and e["conn"] in pipelines for e in ev)
+        answered = sum(e["kind"] == "answer" and e["conn"] in pipelines for e in ev)
+        signal = next(e["t"] for e in ev if e["kind"] == "signal")
+        early = sum(e["kind"] == "answer" and e["conn"] in pipelines and e["t"] < signal for e in ev)
+        rep = json.load(open(out + ".json"))["scenarios"][0]
+        goal("%d %s of %d command%s" % (conns, name, each, "s" * (each > 1)),
+             "%d asked, %d answered before the signal, %d after it, %s, %.1f s" % (asked, early, answered - early, rep["outcome"], w),
+             asked == 10000 and not early and answered == 10000 and rep["outcome"] == "PASS", "10,000 in flight, all answered, PASS")
+        shutil.rmtree(out)
+
+
 def bench_battery(tmp):
     print("the whole battery on the C fixture, two workers")
     times, drops = [], 0
@@ -218,7 +240,7 @@ def bench_battery(tmp):
 
 
 def main():
-    which = sys.argv[1:] or ["floor", "tls", "peers", "precision", "many", "streams", "battery"]
+    which = sys.argv[1:] or ["floor", "tls", "peers", "precision", "many", "streams", "resp", "battery"]
     with tempfile.TemporaryDirectory() as tmp:
         for name in which:
             globals()["bench_" + name](tmp)
