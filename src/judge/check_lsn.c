@@ -1,5 +1,6 @@
 /* LSN-1, LSN-2, LSN-6: when the listener closes, what then, and who was told before. */
 #include <errno.h>
+#include <string.h>
 
 #include "judge/listener.h"
 #include "judge/say.h"
@@ -154,6 +155,9 @@ static void judge_lsn_2(
 
 /* ---- LSN-6 ---- */
 
+/* No balancer looks so often that it could have been told in this time. */
+#define NO_INTERVAL (10 * NSEC_PER_MSEC)
+
 static bool readiness_applies(const struct scenario *sc, const struct facts *f)
 {
 	return !sc->sweep && sc->expect.readiness && any_round(f);
@@ -163,6 +167,9 @@ static void judge_lsn_6(
 	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
 	struct sum t;
+
+	/* a watched health service would have told without being asked */
+	bool pushed = !strncmp(sc->expect.readiness, "watch", 5);
 
 	(void)arena;
 	sum_begin_of(&t, f, ret, "rounds");
@@ -187,6 +194,8 @@ static void judge_lsn_6(
 			t.good++;
 		else if (!closed)
 			sum_unsure(&t, r->sig, "nobody saw the listener close");
+		else if (!ready && !pushed && fact_t(f, closed) - signal_end(f, r) > NO_INTERVAL)
+			sum_unsure(&t, closed, "no look at the readiness path was answered between signal and close");
 		else if (sum_bad(&t, MUST, "application",
 				 "the listener closed %s after %s, and until then %s",
 				 after_signal(f, r, closed), first_signal(f, r),
