@@ -44,6 +44,7 @@ for list in "$root"/harness/setup/python/*.txt; do
 done
 target nginx "harness/setup/apt.sh nginx-light" have nginx
 target haproxy "harness/setup/apt.sh haproxy" have haproxy
+target nghttpd "harness/setup/apt.sh nghttp2-server" have nghttpd
 target redis "harness/setup/apt.sh redis-server" have redis-server
 target "gunicorn (Debian)" "harness/setup/apt.sh gunicorn" system_python gunicorn
 target "uvicorn (Debian)" "harness/setup/apt.sh uvicorn" system_python uvicorn
