@@ -371,6 +371,18 @@ def test_reports_folder_not_writable(cli):
     assert got.status == 3 and said(got, "file/x", "Not a directory", "--out"), got
 
 
+def test_reports_folder_hidden_from_workers(cli):
+    """A worker's own /dev/shm would take the evidence with it: refused, and where nothing is hidden it is kept."""
+    out = f"/dev/shm/drainspec-{os.getpid()}"
+    try:
+        got = cli("check", *QUIET, "--out", out, "--", *HTTP)
+        assert got.status == 4 and said(got, "/dev/shm", "--out"), got
+        got = cli("check", *QUIET, "--isolate", "host", "--out", out, "--", *HTTP)
+        assert os.path.exists(os.path.join(out, "quiet", "events.jsonl")), got
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+
+
 @as_root
 def test_reports_folder_not_writable_for_this_user(cli, tmp_path):
     cli.program = shutil.copy(cli.program, tmp_path / "drainspec")

@@ -147,7 +147,15 @@ static int choose_out(struct suite *s, const char *name)
 		}
 	}
 	int rc = dirs_make(s->out);
+	char *real = rc == 0 ? realpath(s->out, NULL) : NULL;
+	bool hidden = real && s->settings.isolate != ISOLATE_HOST && (!strncmp(real, "/dev/shm/", 9) || !strcmp(real, "/dev/shm"));
 
+	free(real);
+	if (hidden) {
+		fputs("drainspec: evidence cannot be kept in /dev/shm: workers and targets get one of their own, which ends with them "
+		      "(choose another folder with --out)\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (rc == 0 && access(s->out, W_OK) < 0)
 		rc = -errno;
 	if (rc < 0) {
