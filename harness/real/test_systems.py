@@ -1,4 +1,5 @@
 """The systems of the five articles: good ways are green, each fault turns exactly its checks red. systems.tsv."""
+import json
 import os
 import re
 import signal
@@ -65,3 +66,15 @@ def test_s6b_the_descriptor_that_stays_is_named(program, mark, tmp_path, monkeyp
     """One of two descriptors was closed: the report says that the process still listens."""
     _, _, text = judged.run(BY_NAME["s6b-close-one"], program, mark, tmp_path, monkeypatch)
     assert "its listener was open to the end" in " ".join(text.split()), text
+
+
+@pytest.mark.parametrize("name", [
+    "s1-restart-in-use", pytest.param("go-s1-restart-in-use", marks=pytest.mark.go)])
+def test_s1_the_old_process_is_named(name, program, mark, tmp_path, monkeypatch):
+    """Started while the old one is there: the report names the process that got the signal, and both of its ports."""
+    _, report, text = judged.run(BY_NAME[name], program, mark, tmp_path, monkeypatch)
+    events = [json.loads(line) for line in open(os.path.join(report["scenarios"][0]["evidence"], "events.jsonl"), encoding="utf-8")]
+    old = next(e["pid"] for e in events if e["kind"] == "launch")
+    held = [e for e in events if e["kind"] == "port-holder" and re.search(rf"s1 \(pid {old}, fd \d+\) listens", e["text"])]
+    assert len({e["port"] for e in held}) == 2, text
+    assert re.search(rf"s1 \(pid {old}, fd \d+\)\s+listens", text), text
