@@ -90,11 +90,12 @@ static void judge_upg_2(
 	ret->expected = sc->restart.newest ? "once the new generation serves, the old one ends" :
 					     "once the new workers serve, the old ones end";
 	for_each_event(f, EV_GENERATION_LIVES, n) {
-		int32_t g = fact_event(f, n)->conn;
+		int64_t g = fact_event(f, n)->conn;
 		uint32_t next = upg_answer_of(f, g + 1);
 
-		if (!sum_bad(&t, MUST, "application", "process %lld of generation %d is alive %s after generation %d gave its first "
-			     "answer%s: %s", (long long)fact_a(f, n), g, next ? between(f, next, n) : "long", g + 1,
+		if (!sum_bad(&t, MUST, "application", "process %lld of generation %lld is alive %s after generation %lld gave its first "
+			     "answer%s: %s", (long long)fact_a(f, n), (long long)g, next ? between(f, next, n) : "long",
+			     (long long)g + 1,
 			     fact_b(f, n) ? ", with the listening socket open" : "", fact_text(f, n)))
 			continue;
 		cite(ret, upg_of(f, EV_GENERATION, g));

@@ -36,6 +36,10 @@ static void judge_upg_3(
 	find_both(f, &wrong, &right);
 	sum_begin(&t, f, ret);
 	ret->expected = "with a bad configuration the old generation serves on, and takes the next good one";
+	if (!wrong) {
+		found(f, ret, UNSURE, "nobody asked it to take the bad %s", file);
+		return;
+	}
 	upg_losses(&t, upg_spoiled(f), NSEC_NEVER, by_fate);
 	if (death && fact_t(f, death) >= upg_spoiled(f) && sum_bad(&t, MUST, "application",
 		    "the target ended %s after it was told to take a bad %s, and nobody serves", between(f, wrong, death), file)) {

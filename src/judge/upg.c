@@ -38,7 +38,7 @@ nsec_t upg_spoiled(const struct facts *f)
 	return fact_t(f, f->first[EV_SPOILED]);
 }
 
-uint32_t upg_of(const struct facts *f, enum event_kind kind, int32_t generation)
+uint32_t upg_of(const struct facts *f, enum event_kind kind, int64_t generation)
 {
 	for_each_event(f, kind, n) {
 		if (fact_event(f, n)->conn == generation)

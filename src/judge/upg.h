@@ -10,7 +10,7 @@ const char *upg_text(const struct facts *f, uint32_t handover);
 /* When the configuration was made bad, NSEC_NEVER: it was not. What comes later is UPG-3's. */
 nsec_t upg_spoiled(const struct facts *f);
 /* The first event of this kind whose conn is the generation; 0: none. */
-uint32_t upg_of(const struct facts *f, enum event_kind kind, int32_t generation);
+uint32_t upg_of(const struct facts *f, enum event_kind kind, int64_t generation);
 /* An answer of this generation; 0: none. */
 uint32_t upg_answer_of(const struct facts *f, int64_t generation);
 /* Died the target with nobody to follow it? The event, 0: no. */
