@@ -14,7 +14,7 @@
 static const char *const texts[] = {
 	NULL, "root", "root core", "root by harness", "descendant", "descendant core", "slow waiting", "slow#0 nonsense", "warm-up idle",
 	"200 echo-ok", "200 echo-bad@7", "503", "close", "keep-alive", "inode 7 wqueue 0 timer 0", "inode 0 wqueue 0", "signal", "armed",
-	"ready", "batch", "x GET /", "y GET /gate", "sentinel frame 9", "no sentinel", "104/srv fd 3, CLOEXEC missing",
+	"ready", "batch", "generation", "end", "predecessor", "x GET /", "y GET /gate", "sentinel frame 9", "no sentinel", "104/srv fd 3, CLOEXEC missing",
 	"104/sleep fd 3, CLOEXEC set", "{\"comm\":\"srv\",\"state\":\"Z\",\"threads\":3,\"fds\":null,\"sigcgt\":\"0000000000004002\"}",
 	"{\"comm\":\"srv\",\"state\":\"S\",\"threads\":9,\"fds\":9,\"sigcgt\":\"0\",\"sigblk\":\"0\",\"sigign\":\"0\",\"rss_kib\":"
 	"99999999999999999999,\"pid1\":true}", "{\"threads\":", "thread 'w' (3) in futex; no client socket open", "==1==ERROR: AddressSanitizer",
@@ -47,7 +47,8 @@ static void scenario_from(const uint8_t *p, struct scenario *sc, struct client_s
 	signals[0].signo = SIGTERM;
 	signals[1].signo = p[0] & 2 ? SIGINT : SIGTERM;
 	sc->skip_if_unreachable = p[0] & 4;
-	sc->restart = p[0] & 8;
+	sc->restart = (struct restart_spec){ .how = p[0] & 8 ? 1 + p[3] % RESTART_COMMAND : RESTART_NO, .newest = p[3] & 64, .times = p[3],
+		.within = NSEC_PER_SEC };
 	sc->target.no_port = p[0] & 16;
 	sc->target.isolate = p[0] & 32 ? ISOLATE_CONTAINER : ISOLATE_AUTO;
 	sc->sweep = p[0] & 64 ? 3 : 0;
