@@ -22,7 +22,7 @@ void h2_goodbye(struct sum *t, const struct conn_fact *c)
 		text = arena_printf(f->arena, "%s: stream %lld was answered although GOAWAY(last %lld) disowned it: a client "
 				    "that asks again has it done twice", client_name(f, c), (long long)fact_a(f, c->above),
 				    (long long)fact_a(f, c->goaway_last));
-	else if (c->phase == PHASE_GOAWAY_RACE && c->request && c->outcome == CONN_RETRY_SAFE)
+	else if (c->phase == PHASE_GOAWAY_RACE && c->request && c->outcome == CONN_RETRY_SAFE && fact_a(f, c->goaway) != INT32_MAX)
 		text = arena_printf(f->arena, "%s: the first GOAWAY(last %lld) came alone, and stream %lld, which crossed it on "
 				    "the wire, was not taken; a first one with 2147483647 leaves time for that",
 				    client_name(f, c), (long long)fact_a(f, c->goaway), (long long)fact_a(f, c->stream));
