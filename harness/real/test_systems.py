@@ -68,6 +68,18 @@ def test_s6b_the_descriptor_that_stays_is_named(program, mark, tmp_path, monkeyp
     assert "its listener was open to the end" in " ".join(text.split()), text
 
 
+@pytest.mark.go
+@pytest.mark.parametrize("name", ["go-s1a-not-waited-for", "go-s1b-not-waited-for", "go-s1c-stop",
+                                  "go-s3-stop", "go-s3-main-returns"])
+def test_the_calls_are_lost(name, program, mark, tmp_path, monkeypatch):
+    """The connection of every call ends without its answer; by FIN or by RST is the kernel's choice."""
+    status, report, text = judged.run(BY_NAME[name], program, mark, tmp_path, monkeypatch)
+    got = report["scenarios"][0]["connections"]
+    clients = 2 if "-s1" in name else 1
+    assert status == 1 and got.get("fin-no-response", 0) + got.get("reset-in-flight", 0) + got.get("truncated", 0) == clients, text
+    assert judged.ids(report, "FAIL", "MUST") & {"CON-1", "CON-2"}, text
+
+
 @pytest.mark.parametrize("name", [
     "s1-restart-in-use", pytest.param("go-s1-restart-in-use", marks=pytest.mark.go)])
 def test_s1_the_old_process_is_named(name, program, mark, tmp_path, monkeypatch):
