@@ -256,6 +256,7 @@ static bool ws_recognise(const uint8_t *p, size_t n)
 
 const struct proto proto_websocket = {
 	.name = "websocket",
+	.alpn = "http/1.1",
 	.help = "WebSocket over HTTP/1.1; request: GET TARGET, further lines are messages sent after the 101",
 	.state_size = sizeof(struct ws_state),
 	.has_heads = true,

@@ -40,7 +40,7 @@ static bool mentions_tls(char *const *words)
 
 static bool wants_tls(const struct run *r)
 {
-	bool wants = r->warmup.tls || mentions_tls(r->sc->target.command);
+	bool wants = run_needs_packets(r->plan) || mentions_tls(r->sc->target.command);
 
 	for (unsigned i = 0; i < r->n_clients; i++)
 		wants |= r->clients[i].tls;
