@@ -194,7 +194,7 @@ static void judge_lsn_6(
 			t.good++;
 		else if (!closed)
 			sum_unsure(&t, r->sig, "nobody saw the listener close");
-		else if (!ready && !pushed && fact_t(f, closed) - signal_end(f, r) > NO_INTERVAL)
+		else if (!ready && !pushed && fact_t(f, closed) > nsec_add(signal_end(f, r), NO_INTERVAL))
 			sum_unsure(&t, closed, "no look at the readiness path was answered between signal and close");
 		else if (sum_bad(&t, MUST, "application",
 				 "the listener closed %s after %s, and until then %s",
