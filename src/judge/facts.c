@@ -412,8 +412,10 @@ static void conclude(struct facts *f)
 			continue;
 		share_carrier(f, c);
 		c->outcome = (uint8_t)conn_outcome_of(f, c);
-		if (c->unproven && f->sc->skip_if_unreachable && !f->unreachable && !f->rounds[c->round].alone)
-			f->unreachable = c->unproven;
+		uint32_t gone = c->unproven ? c->unproven : conn_ended_early(f, c);
+
+		if (gone && f->sc->skip_if_unreachable && !f->unreachable && !f->rounds[c->round].alone)
+			f->unreachable = gone;
 		text = NULL;
 		if (!f->dissent && disagree(f, c, &text, cites))
 			f->dissent = i + 1;

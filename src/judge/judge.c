@@ -212,7 +212,8 @@ static void sum_up(const struct facts *f, struct result *ret)
 	if (ret->outcome != SKIP)
 		ret->skip_reason = NULL;
 	else if (f->unreachable)
-		ret->skip_reason = fact_text(f, f->unreachable);
+		ret->skip_reason = fact_event(f, f->unreachable)->kind == EV_UNPROVEN ? fact_text(f, f->unreachable) :
+				   "the server ended the connection by itself before the signal came";
 	else if (!ret->skip_reason)
 		ret->skip_reason = "no check applies to this scenario";
 	if (ret->outcome != BROKEN)

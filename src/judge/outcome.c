@@ -107,10 +107,22 @@ uint32_t conn_left_early(const struct facts *f, const struct conn_fact *c)
 		return c->end;
 	if (fact_before(f, c->closed, sig))
 		return c->closed;
+	/* the client may not have read it yet when the signal was sent */
+	if (fact_before(f, c->w_fin, sig))
+		return c->w_fin;
+	if (fact_before(f, c->w_rst, sig))
+		return c->w_rst;
 	if ((phase_owes(c->phase) || conn_upgraded(f, c)) && c->answers && fact_before(f, c->answer, sig) &&
 	    (c->answers >= c->asked || c->phase == PHASE_PIPELINED))
 		return c->answer;
 	return 0;
+}
+
+uint32_t conn_ended_early(const struct facts *f, const struct conn_fact *c)
+{
+	uint32_t left = conn_left_early(f, c);
+
+	return left && left != c->proven && (left == c->end || left == c->w_fin || left == c->w_rst) ? left : 0;
 }
 
 bool conn_armed(const struct facts *f, const struct conn_fact *c)

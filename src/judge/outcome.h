@@ -13,6 +13,8 @@ enum accepted conn_accepted(const struct facts *f, const struct conn_fact *c);
 bool conn_armed(const struct facts *f, const struct conn_fact *c);
 /* Was proven, but had left its phase before the signal: the race was lost. Returns the event, 0: no. */
 uint32_t conn_left_early(const struct facts *f, const struct conn_fact *c);
+/* The same, if it was the server that ended it. */
+uint32_t conn_ended_early(const struct facts *f, const struct conn_fact *c);
 /* HEAD of the answer that was cut, 0: it had not come that far. */
 uint32_t head_of_cut(const struct facts *f, const struct conn_fact *c);
 /* It is an open WebSocket: its answer is the frames behind the 101, and ends with a Close. */

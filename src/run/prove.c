@@ -134,6 +134,19 @@ static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row
 	return true;
 }
 
+/* A server may take the FIN for a hang-up, but a moment after its handler began: it keeps the connection if the whole target sleeps
+ * and the socket is in CLOSE-WAIT still. */
+static bool prove_half_closed(struct run *r, struct conn *c, struct diag_row *row)
+{
+	if (row->state != TCP_CLOSE_WAIT || !target_waits(r, &c->t_read) || diag_of(r, c, row) <= 0 ||
+	    row->state != TCP_CLOSE_WAIT)
+		return false;
+	/* in CLOSE-WAIT the FIN counts one in the receive queue until the server reads EOF */
+	return prove_read(r, c, row, 1, c->gate_hit ?
+			  "it reached the gate, our FIN is there (CLOSE-WAIT), the target waits" :
+			  "the request was read, our FIN is there (CLOSE-WAIT), the target waits");
+}
+
 static bool prove_connected(struct run *r, struct conn *c, const struct diag_row *row)
 {
 	if (row->inode) {
@@ -222,11 +235,7 @@ bool phase_try_prove(struct run *r, struct conn *c)
 		return prove_read(r, c, &row, c->request_n - 1, c->gate_hit ? "the first request reached the gate" :
 				  "the first request was read, the target waits");
 	case PHASE_HALF_CLOSED:
-		if (row.state != TCP_CLOSE_WAIT)
-			return false;
-		/* in CLOSE-WAIT the FIN counts one in the receive queue until the server reads EOF */
-		return prove_read(r, c, &row, 1, c->gate_hit ? "it reached the gate, our FIN is there (CLOSE-WAIT)" :
-				  "the request was read, our FIN is there (CLOSE-WAIT), the target waits");
+		return prove_half_closed(r, c, &row);
 	case PHASE_SLOW_READER:
 		return prove_slow_reader(r, c, &row);
 	case PHASE_PING_ONLY:
