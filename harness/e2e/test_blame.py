@@ -85,7 +85,7 @@ def test_missing_reuseaddr_is_charged_once_and_to_the_server(cli):
 
 
 def test_python_s_answer_to_ctrl_c_is_no_crash(cli):
-    bad, report = judged(cli, "ways-terminal")
+    bad, report = judged(cli, "ways-terminal", "left-to-python")
     assert bad == {("EXI-3", "FAIL", "SHOULD")}
     found = finding(report, "ways-terminal", "EXI-3")
     assert "KeyboardInterrupt" in found["hint"] and "3 of 3 rounds" in found["actual"]

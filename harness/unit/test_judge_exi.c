@@ -442,6 +442,27 @@ START_TEST(har_3_race_lost)
 }
 END_TEST
 
+/* The server's FIN was on the wire before the signal, and the client read it only after: nothing was in flight. */
+START_TEST(har_3_ended_before)
+{
+	unsigned s = client("slow", PHASE_HALF_CLOSED);
+
+	starts();
+	int32_t c = parked(s, "GET /gate");
+
+	signalled();
+	wire(MS(5) - 400, EV_W_FIN_S, c, 0, 0);
+	add(MS(5) + 20, EV_EOF_SEEN, c, 0, 0, NULL);
+	good_end();
+	is("HAR-3", UNSURE);
+	fails("");
+	g.sc.skip_if_unreachable = true;
+	judge();
+	ck_assert_int_eq(g.res.outcome, SKIP);
+	ck_assert_str_eq(g.res.skip_reason, "the server ended the connection by itself before the signal came");
+}
+END_TEST
+
 START_TEST(har_3_no_signal)
 {
 	starts();
@@ -498,6 +519,6 @@ int main(void)
 	T(exi_2_late), T(exi_3), T(exi_3_words), T(exi_4), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_not_logged), T(exi_4_line), T(res_1);
 	T(res_1_worker_holds), T(res_5), T(res_5_just_leaving), T(res_2), T(res_2_reaped), T(res_3);
 	T(res_3_pool), T(res_3_recovers), T(res_3_holds), T(res_4), T(res_4_file), T(har_3_unproven);
-	T(har_3_race_lost), T(har_3_no_signal), T(gate_never_released), T(table);
+	T(har_3_race_lost), T(har_3_ended_before), T(har_3_no_signal), T(gate_never_released), T(table);
 	return rig_main(s);
 }

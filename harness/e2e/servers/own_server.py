@@ -1,10 +1,12 @@
 """A server as people write it by hand: a thread for each connection. Each switch leaves one thing out (test_blame.py).
 
-usage: own_server.py PORT [deaf] [no-reuse] [keep-alive]
+usage: own_server.py PORT [deaf] [no-reuse] [keep-alive] [left-to-python]
   deaf        SIGTERM sets a flag that the accept loop does not look at
   no-reuse    no SO_REUSEADDR on the listener
   keep-alive  connections are kept open after the answer
-SIGINT is left to Python: KeyboardInterrupt, or nothing at all if it was ignored when the process began.
+  left-to-python  no handler for SIGINT: KeyboardInterrupt
+SIGINT does what SIGTERM does, and the second one ends it at once; nothing at all if it was ignored when the process began. (A second
+KeyboardInterrupt that meets the traceback of the first is swallowed, now and then.)
 """
 import http.client
 import os
@@ -59,7 +61,15 @@ def stop(signo, frame):
         sys.exit(0)
 
 
+def interrupted(signo, frame):
+    if stopping.is_set():
+        os._exit(130)
+    stop(signo, frame)
+
+
 signal.signal(signal.SIGTERM, stop)
+if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN and "left-to-python" not in switches:
+    signal.signal(signal.SIGINT, interrupted)
 listener = socket.socket()
 if "no-reuse" not in switches:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
