@@ -26,11 +26,14 @@ def test_every_tool_is_known():
     assert not unknown, "harness/setup/toolchains.sh does not know them"
 
 
+NEVER_GOOD = {"npm/10.2.5", "nghttpd"}     # forwards wrongly; has no handler for any signal
+
+
 def test_every_server_has_a_good_and_a_wrong_row():
     """A table in which nothing fails would not show that anything can."""
     for tool in {tool for row in ROWS for tool in row.tools}:
         of_it = [row for row in ROWS if tool in row.tools]
-        assert [row for row in of_it if not row.must] or tool == "npm/10.2.5", f"{tool}: no row is good"
+        assert [row for row in of_it if not row.must] or tool in NEVER_GOOD, f"{tool}: no row is good"
         assert [row for row in of_it if row.must or row.should], f"{tool}: no row is red"
 
 
