@@ -92,7 +92,7 @@ void target_settle(struct run *r)
 	}
 }
 
-/* A root that runs though nobody asks it anything, or that blocks the signal and has no handler for it, is still starting:
+/* A root that runs though nobody asks it anything, or that has no handler for the signal, may still be starting:
  * HAProxy's master executes itself anew while its worker serves already. What a signal does there is the sweep's matter (SIG-2). */
 void root_settle(struct run *r)
 {
@@ -103,11 +103,11 @@ void root_settle(struct run *r)
 	struct proc p;
 
 	while (r->alive && !r->world->interrupted && census_one(r->pid, false, &p) == 0) {
-		bool blocked = p.sigblk & bit && !(p.sigcgt & bit);
+		bool deaf = bit && !((p.sigcgt | p.sigign) & bit);
 
 		asleep = p.state == 'R' || p.state == 'D' ? 0 : asleep + 1;
-		/* starting, it sleeps now and then; for good it does with a signalfd, or in sigwait() */
-		if (asleep > (blocked ? 25 : 0) || clock_now() > began + (blocked ? 500 : 50) * NSEC_PER_MSEC)
+		/* starting, it sleeps now and then; for good it does with a signalfd, in sigwait(), or where nobody thought of a handler */
+		if (asleep > (deaf ? 50 : 0) || clock_now() > began + (deaf ? 500 : 50) * NSEC_PER_MSEC)
 			return;
 		pump(r, nothing, clock_now() + 200 * NSEC_PER_USEC);
 	}
