@@ -64,8 +64,10 @@ class Project:
         return done.returncode, done.stdout + done.stderr
 
     def start(self, *options):
+        """With SIGINT as a terminal's children have it: a shell's background jobs, this run perhaps, have it ignored."""
         return subprocess.Popen(self.argv(*options), cwd=self.folder, env=self.env(), stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, text=True, start_new_session=True)
+                                stderr=subprocess.STDOUT, text=True, start_new_session=True,
+                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
 
     def results(self):
         """name -> (result, message) of junit.xml."""
