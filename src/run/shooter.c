@@ -235,6 +235,8 @@ static bool taken(struct run *r, const struct action *a)
 
 	if (!r->t_signal || !r->alive || a->left != (a->sig->count ? a->sig->count : 1))
 		return true;            /* repeats of a storm are meant to come thick and fast */
+	if (a->asked_gap < NSEC_PER_MSEC)
+		return true;            /* who asks for 50 us means 50 us, and that both may be one */
 	if (a->sig->to == TO_PROCESS || a->sig->to == TO_INIT)
 		n = census_one(r->pid, false, v) == 0;
 	else
