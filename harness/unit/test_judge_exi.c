@@ -146,6 +146,31 @@ START_TEST(exi_2_border)
 }
 END_TEST
 
+START_TEST(exi_2_busy_machine)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	exits(MS(10105), 0);
+	add(MS(10106), EV_CPU_WAIT, -1, 150 * NSEC_PER_MSEC, 0, NULL);
+	over(MS(10200));
+	is("EXI-2", PASS);
+	says("EXI-2", "150ms because the machine was busy");
+}
+END_TEST
+
+START_TEST(exi_2_busy_is_bounded)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	exits(MS(20105), 0);
+	add(MS(20106), EV_CPU_WAIT, -1, 15 * NSEC_PER_SEC, 0, NULL);
+	over(MS(20200));
+	fails("EXI-2");
+}
+END_TEST
+
 START_TEST(exi_2_late)
 {
 	ends_after_grace(MS(100));
@@ -516,7 +541,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(peer_2), T(peer_2_never_closes), T(exi_1), T(exi_1_143), T(exi_1_raised_again);
 	T(exi_1_130_is_not_143), T(exi_1_oom), T(exi_1_set), T(exi_2_teardown_is_allowed), T(exi_2_border);
-	T(exi_2_late), T(exi_3), T(exi_3_words), T(exi_4), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_not_logged), T(exi_4_line), T(res_1);
+	T(exi_2_late), T(exi_2_busy_machine), T(exi_2_busy_is_bounded), T(exi_3), T(exi_3_words), T(exi_4), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_not_logged), T(exi_4_line), T(res_1);
 	T(res_1_worker_holds), T(res_5), T(res_5_just_leaving), T(res_2), T(res_2_reaped), T(res_3);
 	T(res_3_pool), T(res_3_recovers), T(res_3_holds), T(res_4), T(res_4_file), T(har_3_unproven);
 	T(har_3_race_lost), T(har_3_ended_before), T(har_3_no_signal), T(gate_never_released), T(table);

@@ -20,6 +20,13 @@ nsec_t grace_of(const struct facts *f)
 	return f->sc->expect.within > 0 ? f->sc->expect.within : DEFAULT_GRACE;
 }
 
+nsec_t cpu_wait_of(const struct facts *f, const struct round_fact *r)
+{
+	int64_t waited = fact_a(f, r->cpu_wait);
+
+	return !r->cpu_wait || waited <= 0 ? 0 : waited < grace_of(f) ? waited : grace_of(f);
+}
+
 nsec_t exit_limit(const struct facts *f, const struct round_fact *r, uint64_t *ret_rss_kib)
 {
 	uint64_t rss = 0;
@@ -27,7 +34,7 @@ nsec_t exit_limit(const struct facts *f, const struct round_fact *r, uint64_t *r
 	if (!process_field(f, r->root_before, "rss_kib", &rss) || rss > UINT64_C(1) << 40)
 		rss = 0;
 	*ret_rss_kib = rss;
-	return nsec_add(grace_of(f), (nsec_t)(rss * (uint64_t)TEARDOWN_PER_MIB / 1024));
+	return nsec_add(nsec_add(grace_of(f), (nsec_t)(rss * (uint64_t)TEARDOWN_PER_MIB / 1024)), cpu_wait_of(f, r));
 }
 
 nsec_t contract_from(const struct facts *f, const struct round_fact *r)

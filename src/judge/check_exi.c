@@ -85,9 +85,13 @@ static const char *limit_text(const struct facts *f, const struct round_fact *r)
 	uint64_t rss;
 	nsec_t limit = exit_limit(f, r, &rss);
 
-	return arena_printf(f->arena, "limit %s, of which %s for the teardown of %llu MiB",
-		time_text(f, limit), time_text(f, nsec_sub(limit, grace_of(f))),
-		(unsigned long long)(rss / 1024));
+	nsec_t waited = cpu_wait_of(f, r);
+	const char *busy = waited < NSEC_PER_MSEC ? "" :
+		arena_printf(f->arena, ", and %s because the machine was busy (cpu-wait)", time_text(f, waited));
+
+	return arena_printf(f->arena, "limit %s, of which %s for the teardown of %llu MiB%s",
+		time_text(f, limit), time_text(f, nsec_sub(nsec_sub(limit, grace_of(f)), waited)),
+		(unsigned long long)(rss / 1024), busy);
 }
 
 static void too_late(struct sum *t, const struct round_fact *r, const struct hung *h)
@@ -181,7 +185,9 @@ const struct check check_exi_2 = {
 	       "systemd 90 s): everything still in flight is lost, nothing is flushed or removed.",
 	.proof = "From the return of the signal's call to the exit on the pidfd. Taking down the "
 		 "address space is the kernel's time, not the server's: 100 us for each resident MiB "
-		 "are added (exit_mmap, mm/mmap.c). What holds it is charged to a more specific check "
+		 "are added (exit_mmap, mm/mmap.c). So is, up to the grace once more, the time in which "
+		 "somebody waited for a CPU (PSI, kernel/sched/psi.c): a busy machine is not the server's "
+		 "doing. What holds it is charged to a more specific check "
 		 "if a client explains it (CON-6, PEER-1, PEER-2), a thread (RES-3), or the signal "
 		 "(SIG-3, SIG-4, SIG-6).",
 	.modes = "SD-EXIT-HANG, SD-INFLIGHT-DEADLINE, SD-SIG-LOST-WAKEUP, SD-STREAM-NEVER",

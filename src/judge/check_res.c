@@ -11,7 +11,7 @@ static bool processes_apply(const struct scenario *sc, const struct facts *f)
 /* Did it end by itself after all, within the grace? Then it was only slow. */
 static bool ended_later(const struct facts *f, const struct round_fact *r, uint32_t left)
 {
-	nsec_t limit = nsec_add(signal_end(f, r), grace_of(f));
+	nsec_t limit = nsec_add(nsec_add(signal_end(f, r), grace_of(f)), cpu_wait_of(f, r));
 
 	for_each_event(f, EV_EXIT, n)
 		if (fact_event(f, n)->round == r->id && fact_a(f, n) == fact_a(f, left) && n > left &&

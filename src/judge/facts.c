@@ -285,6 +285,13 @@ static void port_event(struct build *b, struct round_fact *r, const struct event
 	}
 }
 
+/* of the first launch, not of a restart */
+static void set_first(const struct round_fact *r, uint32_t *fact, uint32_t n)
+{
+	if (!r->restarted)
+		set_once(fact, n);
+}
+
 static void round_event(struct build *b, const struct event *e, uint32_t n)
 {
 	struct facts *f = b->f;
@@ -300,8 +307,7 @@ static void round_event(struct build *b, const struct event *e, uint32_t n)
 		set_once(&r->launch, n);
 		break;
 	case EV_LISTEN:
-		if (!r->restarted)
-			set_once(&r->listening, n);
+		set_first(r, &r->listening, n);
 		port_event(b, r, e, n);
 		break;
 	case EV_LISTEN_ROW:
@@ -314,14 +320,9 @@ static void round_event(struct build *b, const struct event *e, uint32_t n)
 		if (!r->kill)
 			r->released = n;
 		break;
-	case EV_HARNESS_KILL:
-		if (!r->restarted)
-			set_once(&r->kill, n);
-		break;
-	case EV_AUTOPSY:
-		if (!r->restarted)
-			set_once(&r->autopsy, n);
-		break;
+	case EV_HARNESS_KILL:   set_first(r, &r->kill, n); break;
+	case EV_AUTOPSY:        set_first(r, &r->autopsy, n); break;
+	case EV_CPU_WAIT:       set_first(r, &r->cpu_wait, n); break;
 	case EV_EXIT:
 	case EV_KILLED:
 		if (is_root_end(f, r, e))

@@ -67,6 +67,7 @@ struct round_fact {
 	uint32_t root_before; /* PROCESS of the root in the last census before the first signal */
 	uint32_t census;                /* the last CENSUS before the first signal */
 	bool restarted;                 /* while facts are built: events from here on are the restart's */
+	uint32_t cpu_wait;              /* CPU_WAIT: what a busy machine took from the drain */
 	uint32_t serves;                /* SERVES before kill: asked at the end of the grace */
 	bool alone;                     /* the first signal alone, after a hang: read by hang.c only */
 	bool deviates;                  /* vary_to: differs from the first round; judged by SIG-5 only */

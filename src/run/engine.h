@@ -228,6 +228,7 @@ struct run {
 	unsigned n_actions;
 	nsec_t t_on[ON_EXIT + 1];       /* when each trigger event came, 0: not yet */
 	nsec_t t_signal, t_prev_signal, t_grace;
+	nsec_t pressure_before[2];      /* at the first signal; -1: not to be had */
 	unsigned n_signals;
 	int last_signo;
 	bool second_contract;
@@ -406,6 +407,13 @@ void port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct
 void watch_counters(struct run *r, bool end);
 void watch_wire(struct run *r);                                  /* drains the ring: often, or packets are lost */
 void listen_rows(struct run *r, const char *when);
+
+/* pressure.c: the time in which somebody waited for a CPU */
+void pressure_open(struct world *w);
+void pressure_close(struct world *w);
+void pressure_begin(struct run *r);             /* the first signal is sent */
+nsec_t pressure_since(struct run *r);           /* ns since then; 0 where the kernel does not say */
+bool grace_over(struct run *r);                 /* moves t_grace by it, up to twice the grace */
 
 /* ask.c: one GET, asynchronously; fn gets the status or -errno */
 typedef void (*ask_fn)(struct run *r, void *arg, int status, const char *body);

@@ -117,9 +117,7 @@ static bool conn_settled(struct run *r, struct conn *c)
 
 static bool round_over(struct run *r)
 {
-	nsec_t now = clock_now();
-
-	if (now >= r->t_grace)
+	if (grace_over(r))
 		return true;
 	r->look = r->t_grace;
 	if (r->alive || actions_pending(r))
@@ -210,6 +208,8 @@ static void drain(struct run *r)
 	listeners_learn(r);
 	/* the signal may hang on an event that never comes: then this ends it */
 	pump(r, round_over, unsignalled);
+	if (r->t_signal)
+		events_add(r->ev, EV_CPU_WAIT, -1, pressure_since(r), 0, NULL);
 	if (r->world->interrupted)
 		return;
 	/* it may have gone between two looks */

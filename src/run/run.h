@@ -34,6 +34,7 @@ struct world {
 	uint64_t counters[16];  /* of the namespace, at the end of the last run */
 	bool counted;
 	int counter_fds[2];     /* /proc/net/netstat and snmp of the namespace, -1 */
+	int pressure_fds[2];    /* who waits for a CPU: of the machine, of our cgroup; -1 */
 };
 
 /* In the worker, after iso_fork(): block signals, open sock_diag and capture (ring_bytes 0: 8 MiB). 0 or -1 (only if nothing can work at all). */

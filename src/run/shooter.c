@@ -267,8 +267,10 @@ static void shoot(struct run *r, struct action *a)
 	const struct signal_spec *s = a->sig;
 	char whom[64], asked[24], got[24];
 
-	if (!r->t_signal)
+	if (!r->t_signal) {
 		before_first_signal(r);
+		pressure_begin(r);
+	}
 	nsec_t before = clock_now();
 	int rc = send_to(r, s, whom, sizeof whom);
 	nsec_t after = clock_now();

@@ -10,7 +10,7 @@
 
 static bool exited(struct run *r)
 {
-	if (clock_now() >= r->t_grace)
+	if (grace_over(r))
 		return true;
 	r->look = r->t_grace;
 	return !r->alive;

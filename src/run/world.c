@@ -98,7 +98,7 @@ int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring
 	struct rlimit lim;
 	sigset_t set;
 
-	*w = (struct world){.got = got, .sigfd = -1, .counter_fds = {-1, -1}, .tmp_fd = -1};
+	*w = (struct world){.got = got, .sigfd = -1, .counter_fds = {-1, -1}, .pressure_fds = {-1, -1}, .tmp_fd = -1};
 	for (size_t i = 0; i < sizeof w->port_locks / sizeof *w->port_locks; i++)
 		w->port_locks[i] = -1;
 	snprintf(w->iso_why, sizeof w->iso_why, "%s", iso_why);
@@ -125,6 +125,7 @@ int world_open(struct world *w, unsigned got, const char *iso_why, unsigned ring
 	if (w->sigfd < 0 || loop_add(&w->loop, &w->sig_watch, EPOLLIN) < 0)
 		return err_set(reterr, ERR_HARNESS, errno, "cannot watch signals");
 	w->buf = malloc(RUN_BUF);
+	pressure_open(w);
 	sweep_stale(base);
 	if (own_folder(w, base) < 0)
 		return err_set(reterr, ERR_HARNESS, errno, "cannot make a folder in %s", base);
@@ -148,6 +149,7 @@ void world_close(struct world *w)
 	loop_done(&w->loop);
 	if (w->sigfd >= 0)
 		close(w->sigfd);
+	pressure_close(w);
 	for (int i = 0; i < 2; i++)
 		if (w->counter_fds[i] >= 0)
 			close(w->counter_fds[i]);

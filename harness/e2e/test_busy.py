@@ -1,0 +1,54 @@
+"""A busy machine is not the server's fault: the time in which the kernel says that a CPU was waited for is not counted."""
+import os
+import sys
+
+import pytest
+
+import support
+
+# accepts nothing, and needs so many seconds of a CPU to end
+SERVER = """
+import signal, socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+def end(*_):
+    begin = time.process_time()
+    s.close()
+    while time.process_time() < begin + %s:
+        pass
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+s.listen()
+while True:
+    signal.pause()
+"""
+SCENARIO = "clients: []\nsignals:\n  - {send: SIGTERM, when: armed}\nexpect: {within: 600ms}\n"
+
+
+def end(cli, needs):
+    (cli.cwd / "x.yaml").write_text(SCENARIO)
+    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", SERVER % needs, "${PORT}")
+    [exi] = [c for c in got.json["scenarios"][0]["verdicts"] if c["check"] == "EXI-2"]
+    return got, exi, support.read_events(cli.cwd / "run" / "x")
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
+def test_busy_machine_is_not_charged(cli):
+    with support.busy_loops(2 * os.cpu_count()):
+        got, exi, events = end(cli, "0.45")
+    signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
+    [waited] = [e["waited_ns"] for e in events if e["kind"] == "cpu-wait"]
+    assert exi["outcome"] == "PASS", got
+    assert waited > (exited["t"] - signal["t"]) / 2
+    assert "because the machine was busy" in exi["actual"]
+
+
+@pytest.mark.alone
+def test_who_needs_more_than_twice_the_grace_is_charged(cli):
+    with support.busy_loops(2 * os.cpu_count()):
+        got, exi, events = end(cli, "5")
+    killed = next(e["t"] for e in events if e["kind"] == "harness-kill") - next(e["t"] for e in events if e["kind"] == "signal")
+    assert exi["outcome"] == "FAIL" and "still running" in exi["actual"], got
+    assert killed > 6e8
