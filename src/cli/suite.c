@@ -301,6 +301,8 @@ static int plan_all(struct suite *s, const struct suite_item *items, size_t n, b
 				s->n_mute += !round;
 				continue;
 			}
+			if (!plan->skip_reason && run_check(plan, &err) < 0)
+				return cli_fail(&err);
 			/* readers of JUnit merge cases of one name */
 			if (repeat > 1)
 				plan->sc->name = arena_printf(s->arena, "%s #%d", sc->name, round + 1);

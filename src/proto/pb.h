@@ -18,7 +18,8 @@ struct pb_field {
 	const char *name, *json_name, *type_name;       /* type_name: of messages and enums, without the leading dot */
 	uint32_t number;
 	enum pb_type type;
-	bool repeated;
+	uint32_t oneof;                 /* 1 + which of the message's; 0: none */
+	bool repeated, required;
 };
 
 struct pb_message {

@@ -1,16 +1,13 @@
 /* JSON to protocol buffers: the JSON mapping of https://protobuf.dev/programming-guides/json/ for requests. Repeated scalars are
  * written one by one: every reader takes that. */
-#include <errno.h>
 #include <jansson.h>
-#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "proto/pb_json.h"
-
-#define MAX_DEPTH 64
-
-static int put_message(const struct pb_json *j, const struct pb_message *m, const json_t *v, unsigned depth, struct buf *out);
 
 void pb_varint(struct buf *out, uint64_t v)
 {
@@ -19,7 +16,7 @@ void pb_varint(struct buf *out, uint64_t v)
 	buf_addc(out, (char)v);
 }
 
-static void fixed(struct buf *out, uint64_t v, unsigned bytes)
+void pb_fixed(struct buf *out, uint64_t v, unsigned bytes)
 {
 	for (unsigned i = 0; i < bytes; i++, v >>= 8)
 		buf_addc(out, (char)v);
@@ -37,326 +34,264 @@ void pb_bytes(struct buf *out, uint32_t number, const char *p, size_t n)
 	buf_add(out, p, n);
 }
 
-int pb_wrong(const struct pb_json *j, const char *name, const char *want, const json_t *v)
+struct pb_at pb_field_at(const struct pb_at *in, const char *name)
 {
-	char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT);
+	return (struct pb_at){.in = in, .name = name, .kind = PB_AT_FIELD, .depth = in->depth + 1};
+}
 
-	err_set(j->reterr, ERR_USAGE, 0, "%.100s: want %s, got %.100s", *name ? name : "the message", want, text ? text : "?");
+struct pb_at pb_item_at(const struct pb_at *in, size_t index)
+{
+	return (struct pb_at){.in = in, .name = "", .kind = PB_AT_ITEM, .index = index, .depth = in->depth + 1};
+}
+
+struct pb_at pb_key_at(const struct pb_at *in, const char *key)
+{
+	return (struct pb_at){.in = in, .name = key, .kind = PB_AT_KEY, .depth = in->depth + 1};
+}
+
+/* items[3].labels["a"].word */
+static void path(const struct pb_at *at, struct buf *out)
+{
+	if (!at->in)
+		return;
+	path(at->in, out);
+	if (at->kind == PB_AT_ITEM)
+		buf_printf(out, "[%zu]", at->index);
+	else if (at->kind == PB_AT_KEY)
+		buf_printf(out, "[\"%.60s\"]", at->name);
+	else
+		buf_printf(out, "%s%.100s", out->n ? "." : "", at->name);
+}
+
+int pb_say(const struct pb_json *j, const struct pb_at *at, const char *fmt, ...)
+{
+	struct buf where = {0};
+	char what[sizeof j->reterr->what];
+	va_list ap;
+
+	path(at, &where);
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof what, fmt, ap);
+	va_end(ap);
+	err_set(j->reterr, ERR_USAGE, 0, "%.300s%s%.450s", where.n ? where.p : "", where.n ? ": " : "", what);
+	buf_free(&where);
+	return -1;
+}
+
+int pb_wrong(const struct pb_json *j, const struct pb_at *at, const char *want, const json_t *v)
+{
+	char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(15));
+
+	pb_say(j, at, "%swant %s, got %.100s", at->in ? "" : "the message: ", want, text ? text : "?");
 	free(text);
 	return -1;
 }
 
-/* Whole numbers: a JSON number, or a string of one (so that 64 bits survive JavaScript). */
-static int whole(const struct pb_json *j, const struct pb_field *f, const json_t *v, bool is_signed, unsigned bits, uint64_t *ret)
+/* The field's key, then a message behind its length, or a group between two keys. */
+static int put_sub(const struct pb_json *j, const struct pb_field *f, const json_t *v, const struct pb_at *at, struct buf *out)
 {
-	const char *s = json_string_value(v);
-	char *end = NULL;
-	long long i = 0;
-	unsigned long long u = 0;
-
-	errno = 0;
-	if (json_is_integer(v)) {
-		i = json_integer_value(v);
-		u = (unsigned long long)i;
-		if (!is_signed && i < 0)
-			errno = ERANGE;
-	} else if (json_is_real(v) && json_real_value(v) == floor(json_real_value(v)) && fabs(json_real_value(v)) < 9e15) {
-		i = (long long)json_real_value(v);
-		u = (unsigned long long)i;
-		if (!is_signed && i < 0)
-			errno = ERANGE;
-	} else if (s && (*s == '-' || (*s >= '0' && *s <= '9'))) {
-		i = is_signed ? strtoll(s, &end, 10) : 0;
-		u = is_signed ? (unsigned long long)i : strtoull(s, &end, 10);
-		if (*end || (!is_signed && *s == '-'))
-			errno = EINVAL;
-	} else {
-		errno = EINVAL;
-	}
-	if (!errno && bits == 32)
-		errno = is_signed ? (i < INT32_MIN || i > INT32_MAX ? ERANGE : 0) : u > UINT32_MAX ? ERANGE : 0;
-	*ret = u;
-	if (!errno)
-		return 0;
-	return pb_wrong(j, f->name, is_signed ? bits == 32 ? "a whole number of 32 bits" : "a whole number of 64 bits" :
-			bits == 32 ? "a whole number from 0 of 32 bits" : "a whole number from 0 of 64 bits", v);
-}
-
-static int real(const struct pb_json *j, const struct pb_field *f, const json_t *v, double *ret)
-{
-	const char *s = json_string_value(v);
-	char *end;
-
-	if (json_is_number(v)) {
-		*ret = json_number_value(v);
-		return 0;
-	}
-	if (s && *s) {
-		*ret = !strcmp(s, "Infinity") ? INFINITY : !strcmp(s, "-Infinity") ? -INFINITY : strtod(s, &end);
-		if (!strcmp(s, "Infinity") || !strcmp(s, "-Infinity") || !*end)
-			return 0;
-	}
-	return pb_wrong(j, f->name, "a number", v);
-}
-
-static int digit64(char c)
-{
-	return c >= 'A' && c <= 'Z' ? c - 'A' : c >= 'a' && c <= 'z' ? c - 'a' + 26 : c >= '0' && c <= '9' ? c - '0' + 52 :
-	       c == '+' || c == '-' ? 62 : c == '/' || c == '_' ? 63 : -1;
-}
-
-static int base64(const struct pb_json *j, const struct pb_field *f, const json_t *v, struct buf *out)
-{
-	const char *s = json_string_value(v);
-	uint32_t bits = 0;
-	unsigned have = 0;
-
-	for (; s && *s && *s != '='; s++) {
-		int d = digit64(*s);
-
-		if (d < 0)
-			return pb_wrong(j, f->name, "bytes in base64", v);
-		bits = bits << 6 | (uint32_t)d;
-		have += 6;
-		if (have >= 8) {
-			have -= 8;
-			buf_addc(out, (char)(bits >> have));
-		}
-	}
-	return s ? 0 : pb_wrong(j, f->name, "bytes in base64", v);
-}
-
-static int enum_value(const struct pb_json *j, const struct pb_field *f, const json_t *v, struct buf *out)
-{
-	const struct pb_enum *e = pb_enum(j->set, f->type_name);
-	const char *s = json_string_value(v);
-
-	if (json_is_integer(v)) {
-		pb_varint(out, (uint64_t)json_integer_value(v));
-		return 0;
-	}
-	for (size_t i = 0; e && s && i < e->n_values; i++)
-		if (!strcmp(e->values[i].name, s)) {
-			pb_varint(out, (uint64_t)(int64_t)e->values[i].number);
-			return 0;
-		}
-	return pb_wrong(j, f->name, f->type_name, v);
-}
-
-static unsigned wire_type(enum pb_type type)
-{
-	switch (type) {
-	case PB_DOUBLE:
-	case PB_FIXED64:
-	case PB_SFIXED64:
-		return 1;
-	case PB_FLOAT:
-	case PB_FIXED32:
-	case PB_SFIXED32:
-		return 5;
-	case PB_STRING:
-	case PB_BYTES:
-	case PB_MESSAGE:
-		return 2;
-	default:
-		return 0;
-	}
-}
-
-static int put_number(const struct pb_json *j, const struct pb_field *f, const json_t *v, struct buf *out)
-{
-	bool is_signed = f->type != PB_UINT64 && f->type != PB_UINT32 && f->type != PB_FIXED64 && f->type != PB_FIXED32;
-	bool narrow = f->type == PB_INT32 || f->type == PB_UINT32 || f->type == PB_FIXED32 || f->type == PB_SFIXED32 ||
-		      f->type == PB_SINT32;
-	uint64_t u;
-
-	if (whole(j, f, v, is_signed, narrow ? 32 : 64, &u) < 0)
-		return -1;
-	if (wire_type(f->type) == 1)
-		fixed(out, u, 8);
-	else if (wire_type(f->type) == 5)
-		fixed(out, u, 4);
-	else if (f->type == PB_SINT32 || f->type == PB_SINT64)
-		pb_varint(out, u << 1 ^ (0 - (u >> 63)));
-	else
-		pb_varint(out, u);
-	return 0;
-}
-
-static int put_real(const struct pb_json *j, const struct pb_field *f, const json_t *v, struct buf *out)
-{
-	double d;
-	float narrow;
-	uint64_t u = 0;
-
-	if (real(j, f, v, &d) < 0)
-		return -1;
-	narrow = (float)d;
-	if (f->type == PB_DOUBLE)
-		memcpy(&u, &d, sizeof d);
-	else
-		memcpy(&u, &narrow, sizeof narrow);
-	fixed(out, u, f->type == PB_DOUBLE ? 8 : 4);
-	return 0;
-}
-
-static int put_text(const struct pb_json *j, const struct pb_field *f, const json_t *v, struct buf *out)
-{
-	struct buf part = {0};
-	int rc = 0;
-
-	if (f->type == PB_STRING && !json_is_string(v))
-		rc = pb_wrong(j, f->name, "a text", v);
-	else if (f->type == PB_STRING)
-		buf_add(&part, json_string_value(v), json_string_length(v));
-	else
-		rc = base64(j, f, v, &part);
-	pb_varint(out, part.n);
-	buf_add(out, part.p ? part.p : "", part.n);
-	buf_free(&part);
-	return rc;
-}
-
-static int put_value(const struct pb_json *j, const struct pb_field *f, const json_t *v, unsigned depth, struct buf *out)
-{
+	const struct pb_message *m = pb_message(j->set, f->type_name);
 	struct buf part = {0};
 	int rc;
 
-	switch (f->type) {
-	case PB_GROUP:
-		return pb_wrong(j, f->name, "no group: they are not written", v);
-	case PB_FLOAT:
-	case PB_DOUBLE:
-		return put_real(j, f, v, out);
-	case PB_BOOL:
-		if (!json_is_boolean(v))
-			return pb_wrong(j, f->name, "true or false", v);
-		pb_varint(out, json_is_true(v));
-		return 0;
-	case PB_ENUM:
-		return enum_value(j, f, v, out);
-	case PB_STRING:
-	case PB_BYTES:
-		return put_text(j, f, v, out);
-	case PB_MESSAGE:
-		break;
-	default:
-		return put_number(j, f, v, out);
-	}
-	const struct pb_message *m = pb_message(j->set, f->type_name);
-
 	if (!m)
-		return err_set(j->reterr, ERR_USAGE, 0, "the descriptor set has no message %.200s: make it with --include_imports",
-			       f->type_name);
-	rc = put_message(j, m, v, depth + 1, &part);
-	pb_varint(out, part.n);
-	buf_add(out, part.p ? part.p : "", part.n);
+		return pb_say(j, at, "the descriptor set has no message %.200s: make it with --include_imports", f->type_name);
+	rc = pb_put_message(j, m, v, at, &part);
+	if (f->type == PB_GROUP) {
+		pb_key(out, f->number, 3);
+		buf_add(out, part.p ? part.p : "", part.n);
+		pb_key(out, f->number, 4);
+	} else {
+		pb_bytes(out, f->number, part.p ? part.p : "", part.n);
+	}
 	buf_free(&part);
 	return rc;
 }
 
-/* One entry of a map: a message of key and value. */
-static int put_entry(const struct pb_json *j, const struct pb_field *f, const struct pb_message *entry, const char *key,
-		     const json_t *v, unsigned depth, struct buf *out)
+int pb_put_value(const struct pb_json *j, const struct pb_field *f, const json_t *v, const struct pb_at *at, struct buf *out)
 {
+	if (f->type == PB_MESSAGE || f->type == PB_GROUP)
+		return put_sub(j, f, v, at, out);
+	pb_key(out, f->number, pb_wire_type(f->type));
+	return pb_put_scalar(j, f, v, at, out);
+}
+
+/* One of several: null stands for nothing, and nothing cannot stand there. */
+static int put_one(const struct pb_json *j, const struct pb_field *f, const json_t *v, const struct pb_at *at, struct buf *out)
+{
+	if (json_is_null(v) && !pb_takes_null(f))
+		return pb_say(j, at, "null cannot stand in a list or a map");
+	return pb_put_value(j, f, v, at, out);
+}
+
+/* One entry of a map: a message of key and value. Keys are texts in JSON, whatever they are here. */
+static int put_entry(const struct pb_json *j, const struct pb_field *f, const struct pb_message *entry, const char *key,
+		     const json_t *v, const struct pb_at *at, struct buf *out)
+{
+	struct pb_at inside = pb_key_at(at, key);
 	struct buf part = {0};
 	int rc = 0;
 
 	for (size_t i = 0; i < entry->n_fields && !rc; i++) {
 		const struct pb_field *part_of = &entry->fields[i];
-		bool is_key = part_of->number == 1;
-		/* keys are texts in JSON, whatever they are here */
-		json_t *name = !is_key ? NULL : part_of->type != PB_BOOL ? json_string(key) :
-			       !strcmp(key, "true") ? json_true() : !strcmp(key, "false") ? json_false() : json_string(key);
 
-		pb_key(&part, part_of->number, wire_type(part_of->type));
-		rc = put_value(j, part_of, is_key ? name : v, depth, &part);
-		json_decref(name);
+		if (part_of->number == 1) {
+			json_t *name = part_of->type != PB_BOOL ? json_string(key) : !strcmp(key, "true") ? json_true() :
+				       !strcmp(key, "false") ? json_false() : json_string(key);
+
+			rc = pb_put_value(j, part_of, name, &inside, &part);
+			json_decref(name);
+		} else {
+			rc = put_one(j, part_of, v, &inside, &part);
+		}
 	}
 	pb_bytes(out, f->number, part.p ? part.p : "", part.n);
 	buf_free(&part);
 	return rc;
 }
 
-static int put_field(const struct pb_json *j, const struct pb_field *f, const json_t *v, unsigned depth, struct buf *out)
+static int put_field(const struct pb_json *j, const struct pb_field *f, const json_t *v, const struct pb_at *at, struct buf *out)
 {
 	const struct pb_message *entry = f->type == PB_MESSAGE && f->repeated ? pb_message(j->set, f->type_name) : NULL;
 	const char *key;
 	json_t *item;
 	size_t i;
 
-	if (json_is_null(v) && strcmp(f->type_name, "google.protobuf.Value"))
-		return 0;
+	if (!f->repeated)
+		return pb_put_value(j, f, v, at, out);
 	if (entry && entry->map_entry) {
 		if (!json_is_object(v))
-			return pb_wrong(j, f->name, "an object (it is a map)", v);
+			return pb_wrong(j, at, "an object (it is a map)", v);
 		json_object_foreach((json_t *)v, key, item)
-			if (put_entry(j, f, entry, key, item, depth + 1, out) < 0)
+			if (put_entry(j, f, entry, key, item, at, out) < 0)
 				return -1;
 		return 0;
 	}
-	if (!f->repeated) {
-		pb_key(out, f->number, wire_type(f->type));
-		return put_value(j, f, v, depth, out);
-	}
 	if (!json_is_array(v))
-		return pb_wrong(j, f->name, "a list (it is repeated)", v);
+		return pb_wrong(j, at, "a list (it is repeated)", v);
 	json_array_foreach(v, i, item) {
-		pb_key(out, f->number, wire_type(f->type));
-		if (put_value(j, f, item, depth, out) < 0)
+		struct pb_at inside = pb_item_at(at, i);
+
+		if (put_one(j, f, item, &inside, out) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+/* A group's field is called like its type, in small letters; people write either. */
+static bool has_name(const struct pb_field *f, const char *name)
+{
+	const char *type = f->type == PB_GROUP ? strrchr(f->type_name, '.') : NULL;
+
+	return !strcmp(f->name, name) || !strcmp(f->json_name, name) || (type && !strcmp(type + 1, name));
 }
 
 static const struct pb_field *field_named(const struct pb_message *m, const char *name)
 {
 	for (size_t i = 0; i < m->n_fields; i++)
-		if (!strcmp(m->fields[i].name, name) || !strcmp(m->fields[i].json_name, name))
+		if (has_name(&m->fields[i], name))
 			return &m->fields[i];
 	return NULL;
 }
 
-static int put_message(const struct pb_json *j, const struct pb_message *m, const json_t *v, unsigned depth, struct buf *out)
+static int no_such_field(const struct pb_json *j, const struct pb_message *m, const char *name, const struct pb_at *at)
+{
+	const char **names = calloc(m->n_fields + 1, sizeof *names);
+	const char *near;
+
+	if (!names)
+		abort();
+	for (size_t i = 0; i < m->n_fields; i++)
+		names[i] = m->fields[i].json_name;
+	near = nearest_word(name, names, m->n_fields);
+	pb_say(j, at, "message %.200s has no field '%.100s'%s%.100s%s", m->name, name, near ? ", did you mean '" : "",
+	       near ? near : "", near ? "'?" : "");
+	free(names);
+	return -1;
+}
+
+/* Before the field is taken from key: may it? seen: of every field the key that gave it. */
+static int contradicted(const struct pb_json *j, const struct pb_message *m, const struct pb_field *f, const char *key,
+			const char **seen, const struct pb_at *at)
+{
+	const char *before = seen[f - m->fields];
+
+	if (before)
+		return pb_say(j, at, "'%.100s' and '%.100s' are the same field", before, key);
+	for (size_t i = 0; f->oneof && i < m->n_fields; i++)
+		if (m->fields[i].oneof == f->oneof && seen[i])
+			return pb_say(j, at, "only one of '%.100s' and '%.100s' can be given (they are a oneof)", seen[i], key);
+	seen[f - m->fields] = key;
+	return 0;
+}
+
+static int put_each(const struct pb_json *j, const struct pb_message *m, const json_t *v, const char *without,
+		    const char **seen, const struct pb_at *at, struct buf *out)
 {
 	const char *key;
 	json_t *item;
-	int rc;
 
-	if (depth > MAX_DEPTH)
-		return pb_wrong(j, m->name, "less nesting", v);
-	if (pb_well_known(j, m, v, out, &rc))
-		return rc;
-	if (m->n_fields == 1 && !m->fields[0].repeated && !strncmp(m->name, "google.protobuf.", 16) && strstr(m->name, "Value") && !json_is_object(v)) {
-		/* a wrapper stands for its value */
-		pb_key(out, m->fields[0].number, wire_type(m->fields[0].type));
-		return put_value(j, &m->fields[0], v, depth, out);
-	}
-	if (!json_is_object(v))
-		return pb_wrong(j, m->name, "an object", v);
 	json_object_foreach((json_t *)v, key, item) {
 		const struct pb_field *f = field_named(m, key);
+		struct pb_at inside = pb_field_at(at, key);
 
+		if (without && !strcmp(key, without))
+			continue;
 		if (!f)
-			return err_set(j->reterr, ERR_USAGE, 0, "message %.200s has no field '%.100s'", m->name, key);
-		if (put_field(j, f, item, depth, out) < 0)
+			return no_such_field(j, m, key, at);
+		if (json_is_null(item) && (f->repeated || !pb_takes_null(f)))
+			continue;
+		if (contradicted(j, m, f, key, seen, at) < 0 || put_field(j, f, item, &inside, out) < 0)
 			return -1;
 	}
+	for (size_t i = 0; i < m->n_fields; i++)
+		if (m->fields[i].required && !seen[i])
+			return pb_say(j, at, "message %.200s needs the field '%.100s'", m->name, m->fields[i].json_name);
 	return 0;
+}
+
+int pb_put_fields(const struct pb_json *j, const struct pb_message *m, const json_t *v, const char *without,
+		  const struct pb_at *at, struct buf *out)
+{
+	char want[160];
+
+	if (!json_is_object(v)) {
+		snprintf(want, sizeof want, "an object (%.120s)", m->name);
+		return pb_wrong(j, at, want, v);
+	}
+	const char **seen = calloc(m->n_fields + 1, sizeof *seen);
+
+	if (!seen)
+		abort();
+	int rc = put_each(j, m, v, without, seen, at, out);
+
+	free(seen);
+	return rc;
+}
+
+int pb_put_message(const struct pb_json *j, const struct pb_message *m, const json_t *v, const struct pb_at *at, struct buf *out)
+{
+	pb_known_fn *put = pb_known(m);
+
+	if (at->depth > PB_MAX_DEPTH)
+		return pb_wrong(j, at, "less nesting", v);
+	return put ? put(j, m, v, at, out) : pb_put_fields(j, m, v, NULL, at, out);
 }
 
 int pb_from_json(const struct pb_set *set, const struct pb_message *m, const char *text, size_t *ret_used, struct buf *out,
 		 struct err *reterr)
 {
 	struct pb_json j = {.set = set, .reterr = reterr};
+	struct pb_at top = {.name = ""};
 	json_error_t why;
-	json_t *v = json_loads(text, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &why);
+	json_t *v = json_loads(text, JSON_DISABLE_EOF_CHECK | JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, &why);
 
 	if (!v)
-		return err_set(reterr, ERR_USAGE, 0, "the message is no JSON: %s, at character %d of '%.200s'", why.text,
-			       why.position, text);
+		return err_set(reterr, ERR_USAGE, 0, "the message is no JSON: %s, at character %d of '%.200s'%s", why.text,
+			       why.position, text, strncmp(why.text, "too big", 7) ? "" :
+			       "; whole numbers of 64 bits can be written as texts");
 	*ret_used = (size_t)why.position;
-	int rc = put_message(&j, m, v, 0, out);
+	int rc = pb_put_message(&j, m, v, &top, out);
 
 	json_decref(v);
 	return rc;

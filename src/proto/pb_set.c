@@ -112,6 +112,18 @@ static size_t count(struct in in, uint32_t number)
 	return n;
 }
 
+/* What protoc makes of big_one: bigOne. Descriptor sets of other compilers may leave it out. */
+static const char *json_name(struct reading *r, const char *name)
+{
+	char *ret = arena_strdup(r->arena, name), *to = ret;
+
+	for (const char *from = name; *from; from++)
+		if (*from != '_')
+			*to++ = from > name && from[-1] == '_' && *from >= 'a' && *from <= 'z' ? (char)(*from & ~0x20) : *from;
+	*to = '\0';
+	return ret;
+}
+
 static bool read_field(struct reading *r, struct in in, struct pb_field *f)
 {
 	struct item it;
@@ -122,17 +134,21 @@ static bool read_field(struct reading *r, struct in in, struct pb_field *f)
 			f->name = text(r, &it);
 		else if (it.number == 3)
 			f->number = (uint32_t)it.value;
-		else if (it.number == 4)
+		else if (it.number == 4) {
 			f->repeated = it.value == 3;
+			f->required = it.value == 2;
+		}
 		else if (it.number == 5)
 			f->type = it.value >= PB_DOUBLE && it.value <= PB_SINT64 ? (enum pb_type)it.value : 0;
 		else if (it.number == 6 && it.is_sub)
 			f->type_name = text(r, &it);
 		else if (it.number == 10 && it.is_sub)
 			f->json_name = text(r, &it);
+		else if (it.number == 9 && !it.is_sub && it.value < UINT32_MAX)
+			f->oneof = (uint32_t)it.value + 1;
 	}
-	if (!f->json_name)
-		f->json_name = f->name;
+	if (!f->json_name || !*f->json_name)
+		f->json_name = json_name(r, f->name);
 	return !in.bad && f->number > 0 && f->number < 1u << 29 && f->type && *f->name;
 }
 

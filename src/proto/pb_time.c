@@ -38,7 +38,7 @@ static bool duration(const char *s, int64_t *sec, int64_t *nano)
 		s++;
 		*nano = fraction(&s);
 	}
-	if (*nano < 0 || strcmp(s, "s"))
+	if (*nano < 0 || strcmp(s, "s") || (*sec == 315576000000 && *nano))
 		return false;
 	*sec = negative ? -*sec : *sec;
 	*nano = negative ? -*nano : *nano;
@@ -53,6 +53,13 @@ static int64_t days(int64_t y, int64_t m, int64_t d)
 	return 365 * before + before / 4 - before / 100 + before / 400 + (153 * shifted + 2) / 5 + d - 1 - 719468;
 }
 
+static int days_of(int year, int month)
+{
+	bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+
+	return month == 2 ? 28 + leap : 30 + (month > 7 ? month % 2 == 0 : month % 2);
+}
+
 /* The two digits at s, -1 if they are none. */
 static int two(const char *s)
 {
@@ -64,7 +71,8 @@ static bool offset(const char *s, int64_t *ret)
 	*ret = 0;
 	if (!strcmp(s, "Z"))
 		return true;
-	if ((*s != '+' && *s != '-') || strlen(s) != 6 || s[3] != ':' || two(s + 1) < 0 || two(s + 4) < 0)
+	if ((*s != '+' && *s != '-') || strlen(s) != 6 || s[3] != ':' || two(s + 1) < 0 || two(s + 1) > 23 || two(s + 4) < 0 ||
+	    two(s + 4) > 59)
 		return false;
 	*ret = (*s == '-' ? -1 : 1) * (two(s + 1) * 3600 + two(s + 4) * 60);
 	return true;
@@ -80,7 +88,8 @@ static bool moment(const char *s, int64_t *sec, int64_t *nano)
 			return false;
 	int year = two(s) * 100 + two(s + 2), month = two(s + 5), day = two(s + 8);
 
-	if (!year || month < 1 || month > 12 || day < 1 || day > 31 || two(s + 11) > 23 || two(s + 14) > 59 || two(s + 17) > 60)
+	if (!year || month < 1 || month > 12 || day < 1 || day > days_of(year, month) || two(s + 11) > 23 || two(s + 14) > 59 ||
+	    two(s + 17) > 59)
 		return false;
 	*sec = days(year, month, day) * 86400 + two(s + 11) * 3600 + two(s + 14) * 60 + two(s + 17);
 	*nano = 0;
@@ -92,22 +101,11 @@ static bool moment(const char *s, int64_t *sec, int64_t *nano)
 	if (*nano < 0 || !offset(s, &zone))
 		return false;
 	*sec -= zone;
-	return true;
+	return *sec >= days(1, 1, 1) * 86400 && *sec < days(10000, 1, 1) * 86400;
 }
 
-bool pb_well_known(const struct pb_json *j, const struct pb_message *m, const json_t *v, struct buf *out, int *ret)
+static void put_time(int64_t sec, int64_t nano, struct buf *out)
 {
-	bool is_duration = !strcmp(m->name, "google.protobuf.Duration");
-	const char *s = json_string_value(v);
-	int64_t sec, nano;
-
-	if ((!is_duration && strcmp(m->name, "google.protobuf.Timestamp")) || json_is_object(v))
-		return false;
-	*ret = 0;
-	if (!s || !(is_duration ? duration(s, &sec, &nano) : moment(s, &sec, &nano))) {
-		*ret = pb_wrong(j, m->name, is_duration ? "a time like \"1.5s\"" : "a moment like \"2026-11-21T13:00:00Z\"", v);
-		return true;
-	}
 	for (uint32_t number = 1; number <= 2; number++) {
 		int64_t part = number == 1 ? sec : nano;
 
@@ -116,5 +114,26 @@ bool pb_well_known(const struct pb_json *j, const struct pb_message *m, const js
 			pb_varint(out, (uint64_t)part);
 		}
 	}
-	return true;
+}
+
+int pb_put_duration(const struct pb_json *j, const struct pb_message *m, const json_t *v, const struct pb_at *at, struct buf *out)
+{
+	int64_t sec, nano;
+
+	(void)m;
+	if (!pb_text(v) || !duration(pb_text(v), &sec, &nano))
+		return pb_wrong(j, at, "a time like \"1.5s\"", v);
+	put_time(sec, nano, out);
+	return 0;
+}
+
+int pb_put_timestamp(const struct pb_json *j, const struct pb_message *m, const json_t *v, const struct pb_at *at, struct buf *out)
+{
+	int64_t sec, nano;
+
+	(void)m;
+	if (!pb_text(v) || !moment(pb_text(v), &sec, &nano))
+		return pb_wrong(j, at, "a moment like \"2026-11-21T13:00:00Z\"", v);
+	put_time(sec, nano, out);
+	return 0;
 }

@@ -53,15 +53,18 @@ static int prepare_call(struct run *r, const struct client_spec *s, struct clien
 {
 	struct buf file = {0}, msg = {0};
 	struct pb_set set;
+	struct err why = {0};
 	int rc = 0;
 
 	if (s->descriptors) {
 		rc = read_file(s->descriptors, s->at, &file, r->err);
 		if (!rc)
-			rc = pb_read_set((const uint8_t *)file.p, file.n, r->arena, &set, r->err);
+			rc = pb_read_set((const uint8_t *)file.p, file.n, r->arena, &set, &why);
 	}
 	if (!rc)
-		rc = grpc_messages(cl->rq.line, s->descriptors ? &set : NULL, &msg, &cl->rq.keeps_sending, r->err);
+		rc = grpc_messages(cl->rq.line, s->descriptors ? &set : NULL, &msg, &cl->rq.keeps_sending, &why);
+	if (why.kind)
+		err_at(r->err, s->at, "client '%s': %s", s->name, why.what);
 	if (!rc) {
 		cl->rq.msg = (const uint8_t *)arena_strndup(r->arena, msg.p, msg.n);
 		cl->rq.n_msg = msg.n;
@@ -159,6 +162,30 @@ int clients_prepare(struct run *r)
 		return 0;
 	}
 	return prepare(r, &r->warmup_spec, &r->warmup);
+}
+
+int run_check(const struct plan *plan, struct err *reterr)
+{
+	struct arena *arena = arena_new();
+	struct run *r = arena_new_of(arena, struct run);
+	const struct target_spec *t = &plan->sc->target;
+	int rc = 0;
+
+	*r = (struct run){.plan = plan, .sc = plan->sc, .arena = arena, .err = reterr,
+			  .n_ports = t->n_ports < MAX_PORTS ? (unsigned)t->n_ports : MAX_PORTS};
+	for (unsigned i = 0; i < r->n_ports; i++)
+		r->ports[i].spec = &t->ports[i];
+	for (size_t i = 0; i < plan->sc->n_clients && !rc; i++) {
+		struct client cl;
+
+		rc = prepare(r, &plan->sc->clients[i], &cl);
+		if (rc < 0 && reterr->kind == ERR_NOT_HERE) {   /* the run says why it is skipped */
+			*reterr = (struct err){0};
+			rc = 0;
+		}
+	}
+	arena_free(arena);
+	return rc;
 }
 
 int client_probe(struct run *r, const struct proto *proto, bool tls)

@@ -50,6 +50,10 @@ uint64_t run_needs_clients(const struct plan *plan);
 /* Does a client of it speak TLS? Then the whole packets are wanted: what is cut cannot be decrypted. */
 bool run_needs_packets(const struct plan *plan);
 
+/* What only a protocol can say about a plan, before anything is started: is there such a one, and can the requests be written?
+ * 0, or -1: the scenario is wrong. */
+int run_check(const struct plan *plan, struct err *reterr);
+
 /* Run the plan; evidence goes to the folder dir (made if missing). ev is initialised by the caller and stays readable.
  * 0: ran (whatever the target did); -1: the harness or the target's start failed, *reterr says how; the events up to there,
  * closed by BROKEN or INTERRUPTED and END, are in ev and in the file. 1: this cannot be run here (*reterr says why): SKIP.
