@@ -343,7 +343,7 @@ END_TEST
 
 static enum whom both[] = { TO_PROCESS, TO_GROUP };
 
-static void to_group(int code, bool loses)
+static void to_group(int code, bool loses, bool proven)
 {
 	g.sc.vary_to = both;
 	g.sc.n_vary_to = 2;
@@ -356,6 +356,8 @@ static void to_group(int code, bool loses)
 	add(MS(31), EV_LAUNCH, 0, 200, 0, "./srv");
 	add(MS(31), EV_LISTEN, 0, PORT, 78, "x");
 	c = parked_at(MS(32), 0, "GET /gate");
+	if (!proven)
+		add(MS(34), EV_UNPROVEN, c, PHASE_WAITING, 0, "the answer came before");
 	events_add_at(&g.ev, AT(MS(35)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(35)) + 3, "process group 200");
 	add(MS(36), EV_LISTENER_CLOSED, 0, PORT, AT(MS(35)) + 10, NULL);
 	if (loses)
@@ -368,7 +370,7 @@ static void to_group(int code, bool loses)
 
 START_TEST(sig_5)
 {
-	to_group(0, false);
+	to_group(0, false, true);
 	fails("");
 	is("SIG-5", PASS);
 }
@@ -376,11 +378,20 @@ END_TEST
 
 START_TEST(sig_5_double)
 {
-	to_group(1, true);
+	to_group(1, true, true);
 	fails("SIG-5");         /* neither CON-1 nor EXI-1: the round is SIG-5's */
 	says("SIG-5", "exit 0");
 	says("SIG-5", "exit 1");
 	says("SIG-5", "fin-no-response");
+}
+END_TEST
+
+/* Not armed in one of the rounds: what became of it says nothing of the signal's way. */
+START_TEST(sig_5_unproven)
+{
+	to_group(0, true, false);
+	is("SIG-5", PASS);
+	is("HAR-3", UNSURE);
 }
 END_TEST
 
@@ -411,6 +422,6 @@ int main(void)
 	T(sig_2_left), T(sig_2_unsure), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
 	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
 	T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);
-	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_6);
+	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_5_unproven), T(sig_6);
 	return rig_main(s);
 }
