@@ -86,16 +86,66 @@ START_TEST(dropped_while_streaming)
 }
 END_TEST
 
-START_TEST(held)
+static void holds(int32_t c)
 {
-	int32_t c = websocket(PHASE_HALF_BODY);
-
 	closes_listener(MS(6));
 	still_open(MS(10004), c, TCP_ESTABLISHED, TCP_ESTABLISHED);
-	hangs("waiting for client #1 (ws, half-body)");
+	hangs("waiting for client #1 (ws)");
 	ends(MS(10010));
 	judge();
+}
+
+START_TEST(held)
+{
+	holds(websocket(PHASE_HALF_BODY));
 	fails("EXI-2");
+}
+END_TEST
+
+/* It has had its Close, and does not answer it: to hold the exit is then its own doing, as after a FIN. */
+START_TEST(held_by_one_that_never_closes)
+{
+	int32_t c = websocket(PHASE_UPGRADED);
+
+	g.clients[0].never_closes = true;
+	add(MS(6), EV_ANSWER, c, 0, 0, "101 Close 1001 ");
+	holds(c);
+	fails("PEER-2");
+}
+END_TEST
+
+/* A client that answers it is owed the FIN. */
+START_TEST(held_after_its_close)
+{
+	int32_t c = websocket(PHASE_UPGRADED);
+
+	add(MS(6), EV_ANSWER, c, 0, 0, "101 Close 1001 ");
+	holds(c);
+	fails("EXI-2");
+	says("EXI-2", "WebSocket");
+}
+END_TEST
+
+/* 1013, try again later: to who was let in while it drained, not to who was there before. */
+START_TEST(try_again_later)
+{
+	if (!_i) {
+		closes(MS(6), websocket(PHASE_UPGRADED), "101 Close 1013 ");
+		fails("CON-7");
+		return;
+	}
+	client("queued", PHASE_BACKLOG);
+	starts();
+	int32_t c = opened(MS(2), "queued");
+
+	asks(MS(2) + 20, c, 0, "GET /ws");
+	add(MS(2) + 50, EV_PROVEN, c, PHASE_BACKLOG, 0, "not accepted");
+	signalled();
+	begins(MS(5) + 40, c, 0, 101, -1, "keep-alive");
+	wire(MS(5) + 40, EV_W_LAST, c, 150, 0);
+	closes(MS(6), c, "101 Close 1013 ");
+	fails("");
+	is("CON-7", PASS);
 }
 END_TEST
 
@@ -130,5 +180,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(going_away), T(another_code), T(dropped_idle), T(dropped_with_half_of_the_clients), T(dropped_in_a_message);
 	T(dropped_while_streaming), T(held), T(half_an_event);
+	T(held_by_one_that_never_closes), T(held_after_its_close);
+	tcase_add_loop_test(tc, try_again_later, 0, 2);
 	return rig_main(s);
 }

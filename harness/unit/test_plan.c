@@ -130,6 +130,42 @@ START_TEST(plan_resolves)
 }
 END_TEST
 
+/* On a WebSocket idle means open, its path is --upgrade's wherever nothing else is given, and half a message needs no other one. */
+START_TEST(plan_websockets)
+{
+	static const char *const names[] = {"websocket", "tls+websocket"};
+	struct settings st = {.command = server, .protocol = names[_i], .upgrade = "GET /ws", .slow = "gate"};
+	struct probe probe = {.done = true, .protocol = names[_i], .http = true};
+	static const char text[] = "needs: [http, keepalive, upload]\nclients: [{phase: idle, request: $quick}, "
+		"{phase: half-body, request: $upload}, {}, {phase: late, request: $quick}]";
+	struct plan *p = plan(text, &st, &probe);
+
+	ck_assert_msg(!p->skip_reason, "%s", p->skip_reason);
+	ck_assert_str_eq(p->quick, "GET /ws");
+	ck_assert_int_eq(p->sc->clients[0].phase, PHASE_UPGRADED);
+	ck_assert_str_eq(p->sc->clients[0].request, "GET /ws");
+	ck_assert_str_eq(p->sc->clients[1].request, "GET /ws");
+	ck_assert_str_eq(p->sc->clients[2].request, "GET /gate");
+	ck_assert_str_eq(p->sc->clients[3].request, "GET /ws");
+	ck_assert_str_eq(p->sc->clients[0].protocol, names[_i]);
+	st.quick = "GET /";
+	p = plan(text, &st, &probe);
+	ck_assert_str_eq(p->quick, "GET /");
+	ck_assert_str_eq(p->sc->clients[0].request, "GET /ws");
+	ck_assert_str_eq(p->sc->clients[3].request, "GET /");
+	st.quick = st.upgrade = NULL;
+	p = plan(text, &st, &probe);
+	ck_assert_str_eq(p->sc->clients[1].request, "GET /");
+	/* of the rest of a server that speaks HTTP nothing changes */
+	st = (struct settings){.command = server, .protocol = "http1", .upgrade = "GET /ws"};
+	p = plan("clients: [{phase: idle}, {phase: upgraded, protocol: websocket}, {phase: half-body, request: $upload}]", &st, &probe);
+	ck_assert_int_eq(p->sc->clients[0].phase, PHASE_IDLE);
+	ck_assert_str_eq(p->sc->clients[0].request, "GET /");
+	ck_assert_str_eq(p->sc->clients[1].request, "GET /ws");
+	ck_assert(strstr(p->skip_reason, "--upload"));
+}
+END_TEST
+
 START_TEST(plan_signal_list)
 {
 	struct settings st = {.command = server};
@@ -274,6 +310,7 @@ int main(void)
 	tcase_add_test(tc, settings_signals);
 	tcase_add_test(tc, settings_merge);
 	tcase_add_test(tc, plan_resolves);
+	tcase_add_loop_test(tc, plan_websockets, 0, 2);
 	tcase_add_test(tc, plan_signal_list);
 	tcase_add_test(tc, plan_skips);
 	tcase_add_test(tc, plan_refusals);

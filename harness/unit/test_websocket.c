@@ -147,6 +147,94 @@ START_TEST(answers_pings_and_close)
 }
 END_TEST
 
+static struct answer fed(const struct request *rq, const char *frames, size_t n, struct buf *reply)
+{
+	const struct proto *p = proto_by_name("websocket");
+	static _Alignas(8) char st[128];
+	char text[1024];
+	struct answer an;
+
+	memset(st, 0, sizeof st);
+	p->start(st, rq, NONCE, &an);
+	p->feed(st, (uint8_t *)text, opened(text, sizeof text, frames, n), &an, reply);
+	if (an.state == ANSWER_BODY)
+		p->eof(st, &an);
+	an.note = NULL;         /* it lives no longer than the state */
+	p->stop(st);
+	return an;
+}
+
+/* Who is to hang up says Close behind its messages; the server's Close, or its FIN, is then the end. */
+START_TEST(leaves)
+{
+	struct request rq = {.line = "GET /ws\nhello", .host = "h", .leaves = true};
+	struct buf out = {0}, want = {0};
+	struct cuts cuts;
+
+	ck_assert_int_eq(proto_by_name("websocket")->render(&rq, NONCE, &out, &cuts, NULL), 0);
+	ws_frame(&want, NONCE, true, WS_TEXT, (const uint8_t *)"hello", 5);
+	ws_frame(&want, NONCE, true, WS_CLOSE, (const uint8_t *)"\x03\xe8", 2);
+	ck_assert_uint_eq(out.n - cuts.head_end, want.n);
+	ck_assert(!memcmp(out.p + cuts.head_end, want.p, want.n) && cuts.end == out.n);
+	buf_clear(&out);
+	ck_assert_int_eq(fed(&rq, F("\x81\x05hello\x88\x02\x03\xe8"), &out).state, ANSWER_DONE);
+	ck_assert_uint_eq(out.n, 0);            /* it has said Close once */
+	ck_assert_int_eq(fed(&rq, F("\x81\x05hello"), &out).state, ANSWER_DONE);
+	rq.leaves = false;
+	ck_assert_int_eq(fed(&rq, F("\x81\x05hello"), &out).state, ANSWER_BODY);
+	buf_free(&out);
+	buf_free(&want);
+}
+END_TEST
+
+/* A client that never closes does not answer the Close; pings it does answer. */
+START_TEST(is_mute)
+{
+	struct request rq = {.line = "GET /ws", .mute = true};
+	struct buf out = {0}, want = {0};
+
+	ws_frame(&want, NONCE, true, WS_PONG, (const uint8_t *)"hi", 2);
+	ck_assert_int_eq(fed(&rq, F("\x89\x02hi\x88\x02\x03\xe9"), &out).state, ANSWER_DONE);
+	ck_assert(out.n == want.n && !memcmp(out.p, want.p, want.n));
+	buf_free(&out);
+	buf_free(&want);
+}
+END_TEST
+
+/* The headers of a scenario may offer permessage-deflate: what the server agrees to may be compressed, in the first frame's bit. */
+START_TEST(agrees_on_deflate)
+{
+	static const struct {
+		const char *field, *frames;
+		enum answer_state state;
+	} flows[] = {
+		{"Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n", "\xc1\x01x", ANSWER_BODY},
+		{"sec-websocket-extensions:x, permessage-deflate\r\n", "\x41\x01x\x80\x01y", ANSWER_BODY},
+		{"Sec-WebSocket-Extensions: permessage-deflate\r\n", "\x41\x01x\xc0\x01y", ANSWER_BAD},
+		{"Sec-WebSocket-Extensions: permessage-deflate\r\n", "\xc9\x01x", ANSWER_BAD},
+		{"Sec-WebSocket-Extensions: permessage-deflate\r\n", "\xa1\x01x", ANSWER_BAD},
+		{"Sec-WebSocket-Extensions: other\r\nX-Note: permessage-deflate\r\n", "\xc1\x01x", ANSWER_BAD},
+		{"Sec-WebSocket-Protocol: chat\r\n", "\xc1\x01x", ANSWER_BAD},
+	};
+	const struct proto *p = proto_by_name("websocket");
+	struct request rq = {.line = "GET /ws"};
+	_Alignas(8) char st[128] = {0};
+	char text[1024], accept[WS_ACCEPT_LEN + 1];
+	struct answer an;
+	struct buf reply = {0};
+
+	ws_accept(NONCE, accept);
+	size_t n = (size_t)snprintf(text, sizeof text, "HTTP/1.1 101 x\r\n%sSec-WebSocket-Accept: %s\r\n\r\n%s", flows[_i].field, accept,
+				    flows[_i].frames);
+
+	p->start(st, &rq, NONCE, &an);
+	p->feed(st, (uint8_t *)text, n, &an, &reply);
+	ck_assert_int_eq(an.state, flows[_i].state);
+	p->stop(st);
+	buf_free(&reply);
+}
+END_TEST
+
 START_TEST(needs_the_right_accept)
 {
 	const struct proto *p = proto_by_name("websocket");
@@ -205,6 +293,9 @@ int main(void)
 	tcase_add_test(tc, renders);
 	tcase_add_loop_test(tc, reads, 0, (int)(sizeof flows / sizeof *flows));
 	tcase_add_test(tc, answers_pings_and_close);
+	tcase_add_test(tc, leaves);
+	tcase_add_test(tc, is_mute);
+	tcase_add_loop_test(tc, agrees_on_deflate, 0, 7);
 	tcase_add_test(tc, needs_the_right_accept);
 	tcase_add_loop_test(tc, sees_cut_events, 0, (int)(sizeof events / sizeof *events));
 	SRunner *sr = srunner_create(s);

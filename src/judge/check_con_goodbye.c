@@ -27,13 +27,15 @@ static bool ws_closed(const struct facts *f, const struct conn_fact *c)
 	       fact_t(f, c->answer) >= signal_begin(f, r) && fact_t(f, c->answer) < contract_from(f, r);
 }
 
-/* 1001: going away; 1012: service restart. Others tell the client that the work is done, or that it made a mistake. */
+/* 1001: going away; 1012: service restart; to who came after the signal also 1013: try again later. Others tell the client that the work
+ * is done, or that it made a mistake. */
 static void ws_goodbye(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
 	const char *said = strstr(fact_text(f, c->answer), "Close");
+	bool late = fact_t(f, c->head) >= signal_begin(f, round_of(f, c));
 
-	if (!strncmp(said, "Close 1001", 10) || !strncmp(said, "Close 1012", 10)) {
+	if (!strncmp(said, "Close 1001", 10) || !strncmp(said, "Close 1012", 10) || (late && !strncmp(said, "Close 1013", 10))) {
 		t->good++;
 	} else if (sum_bad(t, SHOULD, "server", "%s: '%s' %s after %s, not 1001 (going away) or 1012 (service restart)",
 			   client_name(f, c), said, after_signal(f, round_of(f, c), c->answer),

@@ -79,6 +79,21 @@ static const char *phase_name(const struct conn_fact *c)
 	return c->phase < PHASE_N ? phase_rows[c->phase].name : "its phase";
 }
 
+/* What would bring a client into this phase; NULL: what the check says. */
+static const char *way_into(enum phase phase)
+{
+	switch (phase) {
+	case PHASE_UPGRADED:
+		return "give the path that opens a WebSocket: --upgrade 'GET /path'";
+	case PHASE_SLOW_READER:
+		return "give an answer that no socket buffer holds, 16 MiB or more: --big 'GET /path'";
+	case PHASE_STREAMING:
+		return "give an answer that begins at once and ends later: --stream 'GET /path'";
+	default:
+		return NULL;
+	}
+}
+
 static void one_arming(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
@@ -87,6 +102,7 @@ static void one_arming(struct sum *t, const struct conn_fact *c)
 	if (c->unproven) {
 		sum_unsure(t, c->unproven, "%s was not proven %s: %s", client_name(f, c), phase_name(c),
 			fact_text(f, c->unproven));
+		t->ret->hint = way_into(c->phase);
 	} else if (left && left == c->proven) {
 		sum_unsure(t, left, "%s was proven %s only %s after the signal", client_name(f, c),
 			phase_name(c), after_signal(f, round_of(f, c), left));

@@ -19,8 +19,8 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 	bool keeps = f->sc->clients[c->spec].never_closes;
 
 	o->n++;
-	/* told by close_notify, a TLS client that closes never holds it as one that was told by FIN */
-	if (keeps && (c->end || c->notify)) {
+	/* told by close_notify or by a Close, a client that closes never holds it as one that was told by FIN */
+	if (keeps && (c->end || c->notify || (conn_upgraded(f, c) && c->answers))) {
 		o->never_closing++;
 		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
 	} else if (c->phase == PHASE_SLOW_READER && c->asked > c->answers) {
@@ -29,7 +29,7 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 	} else if (c->waits) {
 		o->waits++;
 		o->e_waits = o->e_waits ? o->e_waits : proof;
-	} else if ((c->asked > c->answers && !c->rst_stream) || (conn_upgraded(f, c) && !c->answers)) {
+	} else if ((c->asked > c->answers && !c->rst_stream) || conn_upgraded(f, c)) {     /* also one that has had its Close: the FIN is missing */
 		o->in_flight++;
 		o->upgraded += conn_upgraded(f, c);
 		o->gated += c->gate != 0;

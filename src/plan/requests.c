@@ -31,6 +31,7 @@ static const struct known *known_protocol(const char *protocol)
 		/* the one call that every gRPC server answers, were it by UNIMPLEMENTED */
 		{"grpc", "grpc grpc.health.v1.Health/Check 0x", "GET /gate"},
 		{"resp", "PING", "GATE /gate $nonce"},
+		{"websocket", "GET /", "GET /gate"},
 	};
 
 	if (protocol && !strncmp(protocol, "tls+", 4))
@@ -41,10 +42,19 @@ static const struct known *known_protocol(const char *protocol)
 	return protocol ? NULL : known;         /* not known yet: HTTP is what most speak */
 }
 
+static const char *without_tls(const char *protocol)
+{
+	return strncmp(protocol, "tls+", 4) ? protocol : protocol + 4;
+}
+
+static bool is_websocket(const char *protocol)
+{
+	return protocol && !strcmp(without_tls(protocol), "websocket");
+}
+
 static bool is_http2(const char *protocol)
 {
-	if (!strncmp(protocol, "tls+", 4))
-		protocol += 4;
+	protocol = without_tls(protocol);
 	return !strcmp(protocol, "http2") || !strcmp(protocol, "grpc");
 }
 
@@ -63,10 +73,12 @@ static const char *request_of(struct builder *b, enum need need)
 	case NEED_BIG:
 		return st->big;
 	case NEED_UPLOAD:
-		/* any call can be sent by halves */
+		/* any call can be sent by halves, and a message on any WebSocket */
+		if (!st->upload && is_websocket(b->plan->protocol))
+			return request_of(b, NEED_UPGRADE);
 		return !st->upload && is_call(st->slow) ? st->slow : st->upload;
 	case NEED_UPGRADE:
-		return st->upgrade;
+		return !st->upgrade && is_websocket(b->plan->protocol) ? b->plan->quick : st->upgrade;
 	case NEED_REQUEST:
 		return b->plan->quick;
 	case NEED_KEEPALIVE:
@@ -195,6 +207,11 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 	/* a WebSocket goes through the TLS that the rest of the target speaks */
 	if (c->protocol && !strcmp(c->protocol, "websocket") && b->plan->protocol && !strncmp(b->plan->protocol, "tls+", 4))
 		c->protocol = "tls+websocket";
+	/* an idle WebSocket is one that is open */
+	if (is_websocket(c->protocol) && c->phase == PHASE_IDLE) {
+		c->phase = PHASE_UPGRADED;
+		need = need ? NEED_UPGRADE : 0;
+	}
 	/* `none`: it only connects, and what the server says unasked is the answer */
 	if (c->request && !strcmp(c->request, "none"))
 		need = 0;
@@ -237,7 +254,9 @@ static void other_needs(struct builder *b)
 		else if (order[i] == NEED_HTTP2)
 			missing = b->http_known && !is_http2(b->plan->protocol);
 		else if (order[i] == NEED_KEEPALIVE)
-			missing = b->probe->done && !b->probe->keepalive && !b->own_target;
+			/* what cannot be shown on a WebSocket the phases say */
+			missing = b->probe->done && !b->probe->keepalive && !b->own_target &&
+				  !is_websocket(b->plan->protocol);
 		else if (order[i] == NEED_GATE)
 			missing = !gate;
 		else
@@ -272,6 +291,8 @@ static void resolve_protocol(struct builder *b)
 	p->quick = b->own_target ? NULL : arena_strdup(b->arena, b->st->quick);
 	p->descriptors = arena_strdup(b->arena, b->st->descriptors);
 	p->answer = b->own_target ? NULL : arena_strdup(b->arena, b->st->answer);
+	if (!p->quick && !b->own_target && is_websocket(p->protocol))
+		p->quick = arena_strdup(b->arena, b->st->upgrade);
 	if (!p->quick && known_protocol(p->protocol))
 		p->quick = known_protocol(p->protocol)->quick;
 }

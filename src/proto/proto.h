@@ -23,6 +23,8 @@ struct request {
 	size_t n_msg;
 	bool keeps_sending;     /* grpc: the method takes a stream, which a client of phase streaming leaves open */
 	bool waits;             /* it is answered when another client does something: no work of the server's is in flight */
+	bool leaves;            /* websocket: the client says Close when it has said all, where one of HTTP/1.1 would hang up */
+	bool mute;              /* websocket: the server's Close is not answered */
 	const char *answer;     /* raw: regex of a whole answer; NULL: until EOF */
 };
 

@@ -12,6 +12,7 @@
 struct ws_state {
 	struct ws *w;
 	char nonce[NONCE_LEN + 1];
+	bool leaves, mute;              /* of the request */
 };
 
 extern const struct proto proto_http1;
@@ -20,8 +21,7 @@ static void ws_start(void *state, const struct request *rq, const char nonce[NON
 {
 	struct ws_state *st = state;
 
-	(void)rq;
-	*st = (struct ws_state){0};
+	*st = (struct ws_state){.leaves = rq->leaves, .mute = rq->mute};
 	memcpy(st->nonce, nonce, NONCE_LEN);
 	*an = (struct answer){.echo_bad_at = -1, .hash = FNV1A_START, .length = -1};
 }
@@ -57,6 +57,21 @@ static bool accepted(const struct ws_state *st)
 	return !strncmp(at, want, WS_ACCEPT_LEN) && strchr("\r\n \t", at[WS_ACCEPT_LEN]);
 }
 
+/* The client offers no extension, unless the scenario's headers do; the server may take it or not. */
+static bool deflates(const struct ws *w)
+{
+	static const char name[] = "\nsec-websocket-extensions:";
+	const char *at = strcasestr(w->fields.p, name);
+
+	if (!at)
+		return false;
+	at += sizeof name - 1;
+	size_t n = strcspn(at, "\r\n");
+	const char *found = strcasestr(at, "permessage-deflate");
+
+	return found && found < at + n;
+}
+
 /* Until 101 it is an answer of HTTP/1.1, and if that never comes it stays one. */
 static size_t feed_head(struct ws_state *st, const uint8_t *p, size_t n, struct answer *an)
 {
@@ -77,6 +92,7 @@ static size_t feed_head(struct ws_state *st, const uint8_t *p, size_t n, struct 
 		ws_bad(an, "101, but Sec-WebSocket-Accept is missing or wrong (RFC 6455 4.2.2)");
 		return used;
 	}
+	w->deflates = deflates(w);
 	buf_free(&w->fields);
 	w->open = true;
 	an->state = ANSWER_BODY;
@@ -99,7 +115,8 @@ static const char *wrong_header(const struct ws *w)
 {
 	bool control = w->opcode >= WS_CLOSE;
 
-	if (w->header[0] & 0x70)
+	/* a message is marked in its first frame alone (RFC 7692 6) */
+	if (w->header[0] & (w->deflates && (w->opcode == WS_TEXT || w->opcode == WS_BINARY) ? 0x30 : 0x70))
 		return "a reserved bit is set, and no extension was agreed on (RFC 6455 5.2)";
 	if (w->header[1] & 0x80)
 		return "a masked frame from a server (RFC 6455 5.1)";
@@ -143,7 +160,9 @@ static void close_done(struct ws_state *st, struct answer *an, struct buf *reply
 	struct ws *w = st->w;
 	size_t k;
 
-	ws_frame(reply, st->nonce, true, WS_CLOSE, w->control, w->n_control < 2 ? 0 : 2);
+	/* who has said Close already says it once */
+	if (!st->leaves && !st->mute)
+		ws_frame(reply, st->nonce, true, WS_CLOSE, w->control, w->n_control < 2 ? 0 : 2);
 	an->state = ANSWER_DONE;
 	an->note = w->note;
 	if (w->n_control == 1) {
@@ -231,7 +250,7 @@ static size_t ws_feed(void *state, const uint8_t *p, size_t n, struct answer *an
 	return used;
 }
 
-/* Without a Close nobody knows whether that was the end; where it came is said. */
+/* Without a Close nobody knows whether that was the end; where it came is said. To a client that has said Close itself it is the end. */
 static void ws_eof(void *state, struct answer *an)
 {
 	struct ws_state *st = state;
@@ -245,6 +264,8 @@ static void ws_eof(void *state, struct answer *an)
 			an->state = w->head.state;
 		return;
 	}
+	if (st->leaves)
+		an->state = ANSWER_DONE;
 	an->note = w->in_message || (w->n_header && w->opcode < WS_CLOSE) ? "no Close, in the middle of a message" :
 		   "no Close, between two messages";
 }

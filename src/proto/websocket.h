@@ -14,6 +14,7 @@ struct ws {                     /* made when the first byte comes */
 	struct answer head;             /* of the handshake, or the whole answer if it is none */
 	struct buf fields;              /* the head's bytes: Sec-WebSocket-Accept stands in them */
 	bool open;                      /* 101 */
+	bool deflates;                  /* permessage-deflate was agreed on: RSV1 may be set (RFC 7692 6) */
 	bool fin, in_message, in_payload;
 	uint8_t opcode, n_header, header[10], n_control;
 	uint64_t left;                  /* of the payload */

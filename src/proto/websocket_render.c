@@ -95,6 +95,8 @@ int ws_render(const struct request *rq, const char nonce[NONCE_LEN + 1], struct 
 	ret->half_body = out->n - start;
 	if (rq->body)
 		ret->half_body = add_halves(out, nonce, (size_t)rq->body) - start;
+	if (rq->leaves)
+		ws_frame(out, nonce, true, WS_CLOSE, (const uint8_t *)"\x03\xe8", 2);
 	ret->end = out->n - start;
 	return 0;
 }

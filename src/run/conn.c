@@ -13,6 +13,8 @@
 
 static void conn_ready(struct watch *w, uint32_t events);
 
+#define CLOSE_WITHIN (250 * NSEC_PER_MSEC)
+
 #define MIX1 0xBF58476D1CE4E5B9u
 #define MIX2 0x94D049BB133111EBu
 #define UNMIX1 0x96DE1B173F119089u      /* their inverses modulo 2^64 */
@@ -63,11 +65,17 @@ struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_numbe
 	return r->conns[z >> 20];
 }
 
-/* Has it said what it had to say? Where nobody told us how an answer ends (raw without `answer`), anything is an answer. */
-bool conn_heard(const struct conn *c)
+/* Has it said what it had to say? Where nobody told us how an answer ends (raw without `answer`), anything is an answer. A WebSocket
+ * is open with the 101; that our Close is answered is awaited only a moment, for a server that just sends never reads it. */
+bool conn_heard(struct run *r, const struct conn *c)
 {
 	if (c->answered)
 		return c->answered >= c->asked;
+	if (c->client->proto->upgrades) {
+		if (c->continued && c->t_read + CLOSE_WITHIN < r->look)
+			r->look = c->t_read + CLOSE_WITHIN;
+		return c->continued && clock_now() >= c->t_read + CLOSE_WITHIN;
+	}
 	return c->read_any && !c->car && !c->client->proto->pipelines && !c->client->rq.answer;
 }
 
@@ -214,14 +222,21 @@ void conn_send_more(struct run *r, struct conn *c, bool whole)
 	}
 	struct buf b = {0};
 	struct cuts cuts;
+	bool upgrades = c->client->proto->upgrades;
 
 	if (c->state == CONN_OVER || !c->withheld || c->unsent)
+		return;
+	/* behind the server's Close, and ours in answer to it, nothing follows */
+	if (upgrades && c->answered >= c->asked)
 		return;
 	if (conn_render(r, c, c->asked - 1u, &b, &cuts) < 0)
 		return;
 	size_t from = c->rest_at, to = whole ? b.n : cuts.half_body;
 
-	c->withheld = !whole;
+	/* the rest of the head first: what follows waits for the 101 */
+	if (upgrades && !c->continued)
+		to = cuts.head_end;
+	c->withheld = to < b.n;
 	c->rest_at = (uint32_t)to;
 	memmove(b.p, b.p + from, to - from);
 	conn_send_request(r, c, &b, to - from);
@@ -242,7 +257,7 @@ void conn_start_reading(struct run *r, struct conn *c)
 	loop_set(r->loop, &c->w, c->w.events | EPOLLIN | EPOLLRDHUP);
 }
 
-static void conn_listen(struct run *r, struct conn *c, bool reads)
+void conn_listen(struct run *r, struct conn *c, bool reads)
 {
 	c->reading = reads;
 	loop_set(r->loop, &c->w, reads ? EPOLLIN | EPOLLRDHUP : 0);
@@ -250,7 +265,8 @@ static void conn_listen(struct run *r, struct conn *c, bool reads)
 
 void conn_speak(struct run *r, struct conn *c)
 {
-	conn_listen(r, c, c->client->spec->phase != PHASE_SLOW_READER);
+	/* who upgrades reads up to the 101, or could not say what is to be answered */
+	conn_listen(r, c, c->client->spec->phase != PHASE_SLOW_READER || c->client->proto->upgrades);
 	c->t_read = 0;
 	conn_ask(r, c);
 }

@@ -192,6 +192,8 @@ static void note_progress(struct run *r, struct conn *c)
 		c->continued = true;
 		if (!c->client->proto->upgrades)
 			events_add(r->ev, EV_CONTINUE_100, c->index, 0, 0, NULL);
+		if (c->client->rq.leaves)
+			c->t_read = clock_now();
 		conn_send_more(r, c, c->client->spec->phase != PHASE_HALF_BODY);
 	}
 	/* interim answers are not the answer: the first byte counts from its status line on */
@@ -201,6 +203,8 @@ static void note_progress(struct run *r, struct conn *c)
 	}
 	if ((c->an.state == ANSWER_BODY || c->an.state == ANSWER_DONE) && !c->head_seen) {
 		c->head_seen = true;
+		if (c->client->proto->upgrades && c->client->spec->phase == PHASE_SLOW_READER && c->an.state == ANSWER_BODY)
+			conn_listen(r, c, false);
 		events_add(r->ev, EV_HEAD, c->index, c->an.status, c->an.length,
 			   c->client->proto->no_goodbye ? NULL : c->an.close ? "close" : "keep-alive");
 	}
@@ -296,7 +300,7 @@ void conn_read(struct run *r, struct conn *c)
 			conn_tls_read(r, c, (size_t)n);
 		else
 			conn_take(r, c, r->buf, (size_t)n);
-		if (n < RUN_BUF)
+		if (n < RUN_BUF || !c->reading)
 			return;         /* level-triggered: anything more wakes us again */
 	}
 }

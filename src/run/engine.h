@@ -268,13 +268,14 @@ void conn_speak(struct run *r, struct conn *c);                 /* the first one
 void conn_send_rest(struct run *r, struct conn *c);             /* STEP_FINISH */
 void conn_send_more(struct run *r, struct conn *c, bool whole);
 void conn_start_reading(struct run *r, struct conn *c);         /* STEP_READ */
+void conn_listen(struct run *r, struct conn *c, bool reads);
 void conn_close(struct run *r, struct conn *c, const char *why);/* STEP_CLOSE, end of the round */
 void conn_over(struct run *r, struct conn *c);
 void conn_nonce(const struct run *r, const struct conn *c, unsigned number, char out[NONCE_LEN + 1]);
 struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_number);  /* NULL: not ours */
 void conn_settle(struct run *r, struct conn *c);                /* its answer came or is lost */
 int conn_tcp_state(const struct conn *c);
-bool conn_heard(const struct conn *c);
+bool conn_heard(struct run *r, const struct conn *c);  
 uint64_t conn_body(const struct conn *c);                       /* bytes of its request's body */
 const struct request *conn_request(const struct conn *c, unsigned number);
 

@@ -11,7 +11,7 @@ static bool batch_done(struct run *r)
 	for (uint32_t i = r->leak_from; i < r->n_conns; i++) {
 		struct conn *c = r->conns[i];
 
-		if (c->state != CONN_OVER && conn_heard(c))
+		if (c->state != CONN_OVER && conn_heard(r, c))
 			conn_close(r, c, "one request each");
 		if (c->state != CONN_OVER)
 			return !r->alive;

@@ -80,6 +80,30 @@ static void streaming_progress(struct run *r, struct conn *c)
 	}
 }
 
+/* On a WebSocket no answer belongs to a message. It is slow in its handshake, or in its handler: at the gate, or with a message read. */
+static void waiting_upgraded(struct run *r, struct conn *c)
+{
+	char why[192];
+
+	if (c->answered) {
+		snprintf(why, sizeof why, "the answer (%d%s%.60s) came before the signal: this WebSocket is not slow", c->an.status,
+			 c->an.note ? ", " : "", c->an.note ? c->an.note : "");
+		phase_unreachable(r, c, why);
+	} else if (c->continued && !c->client->gated && !strchr(c->client->rq.line, '\n') && !c->client->rq.body) {
+		phase_unreachable(r, c, "it was opened at once (101), and no message follows that a handler would be slow with");
+	}
+}
+
+static void upgraded_ends(struct run *r, struct conn *c)
+{
+	char why[128];
+
+	if (!c->answered)
+		return;
+	snprintf(why, sizeof why, "no open WebSocket: %d%s%.60s", c->an.status, c->an.note ? ", " : "", c->an.note ? c->an.note : "");
+	phase_unreachable(r, c, why);
+}
+
 /* What the server's input alone decides. Called after every read. */
 void phase_progress(struct run *r, struct conn *c)
 {
@@ -95,7 +119,9 @@ void phase_progress(struct run *r, struct conn *c)
 	case PHASE_WAITING:
 	case PHASE_HALF_CLOSED:
 	case PHASE_PIPELINED:
-		if (last_begun(c) || (pair && (c->answered || c->head_seen))) {
+		if (c->client->proto->upgrades)
+			waiting_upgraded(r, c);
+		else if (last_begun(c) || (pair && (c->answered || c->head_seen))) {
 			snprintf(why, sizeof why, "the answer (%d) came before the signal: this request is not slow",
 				 c->an.status);
 			phase_unreachable(r, c, why);
@@ -105,7 +131,8 @@ void phase_progress(struct run *r, struct conn *c)
 	case PHASE_HALF_BODY:
 	case PHASE_TRANSACTION:
 		if (last_begun(c) && !(c->an.status == 101 && c->answering)) {
-			snprintf(why, sizeof why, "the server answered %d to half of the request", c->an.status);
+			snprintf(why, sizeof why, c->client->proto->upgrades ? "no open WebSocket: %d" :
+				 "the server answered %d to half of the request", c->an.status);
 			phase_unreachable(r, c, why);
 		} else if (c->an.status >= 400) {
 			snprintf(why, sizeof why, "request %u of %u was refused: %.60s", c->answered, c->asked,
@@ -114,18 +141,16 @@ void phase_progress(struct run *r, struct conn *c)
 		}
 		break;
 	case PHASE_UPGRADED:
-		if (c->answered) {
-			snprintf(why, sizeof why, "no open WebSocket: %d%s%.60s", c->an.status, c->an.note ? ", " : "",
-				 c->an.note ? c->an.note : "");
-			phase_unreachable(r, c, why);
-		}
+		upgraded_ends(r, c);
 		break;
 	case PHASE_IDLE:
 		if (c->answered && c->an.close)
 			phase_unreachable(r, c, "the server closes after every answer (no keep-alive)");
 		break;
 	case PHASE_SLOW_READER:
-		if (c->car && c->answered)
+		if (c->client->proto->upgrades && c->answered)
+			phase_unreachable(r, c, "the whole answer came at once: it is not big");
+		else if (c->car && c->answered)
 			phase_unreachable(r, c, "the whole answer came at once: it is smaller than the flow-control window");
 		break;
 	case PHASE_CONNECTED:
@@ -309,7 +334,7 @@ static bool warm_done(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return conn_heard(c) || c->bad || c->state == CONN_OVER || !r->alive;
+	return conn_heard(r, c) || c->bad || c->state == CONN_OVER || !r->alive;
 }
 
 static bool was_read(struct run *r, struct conn *c)

@@ -90,6 +90,9 @@ static int prepare_requests(struct run *r, const struct client_spec *s, struct c
 		cl->rq.line = cl->proto->probe ? cl->proto->probe : "GET /";
 	if (s->phase == PHASE_HALF_BODY && !s->body)
 		cl->rq.body = cl->proto->upgrades ? 256 : 64 * 1024;
+	/* idle are here the first request and controls alone, which hang up when they are answered */
+	cl->rq.leaves = cl->proto->upgrades && (s->phase == PHASE_LOOP || s->phase == PHASE_IDLE);
+	cl->rq.mute = cl->proto->upgrades && s->never_closes;
 	cl->gated = cl->rq.line && strstr(cl->rq.line, "/gate") && !strstr(cl->rq.line, "/stream");
 	cl->gated |= grpc_is(cl->rq.line) && plan_gated(cl->rq.line) && s->phase != PHASE_STREAMING;
 	if (!cl->rq.line)
@@ -99,6 +102,20 @@ static int prepare_requests(struct run *r, const struct client_spec *s, struct c
 	*cl->rqs = cl->rq;
 	if (cl->proto->split && cl->proto->split(&cl->rq, r->arena, &cl->rqs, &cl->n_rqs, &err) < 0)
 		return err_at(r->err, s->at, "client '%s': %s", s->name, err.what);
+	return 0;
+}
+
+/* A connection carries one WebSocket, which ends by a Close. */
+static int not_on_websocket(struct run *r, const struct client_spec *s, const char *name)
+{
+	if (s->phase == PHASE_PIPELINED)
+		return err_set(r->err, ERR_NOT_HERE, 0, "%s has no phase 'pipelined': nothing is answered in order", name);
+	if (s->phase == PHASE_HALF_CLOSED)
+		return err_set(r->err, ERR_NOT_HERE, 0, "%s has no phase 'half-closed': who has said all says Close, not FIN", name);
+	if (s->phase == PHASE_TRANSACTION)
+		return err_set(r->err, ERR_NOT_HERE, 0, "%s has no phase 'transaction': it has no commands", name);
+	if (s->phase == PHASE_LOOP && s->reuse)
+		return err_set(r->err, ERR_NOT_HERE, 0, "%s: a connection carries one WebSocket and cannot be used again", name);
 	return 0;
 }
 
@@ -121,6 +138,8 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 		return err_at(r->err, s->at, "phase 'upgraded' is that of protocol websocket, not of %s", name);
 	if (s->phase == PHASE_HALF_HEADER && !cl->proto->has_heads && !s->request)
 		return err_at(r->err, s->at, "phase 'half-header' needs a request");
+	if (cl->proto->upgrades && not_on_websocket(r, s, name) < 0)
+		return -1;
 	if (s->phase == PHASE_PIPELINED && !cl->proto->pipelines && !cl->proto->mux)
 		return err_at(r->err, s->at, "protocol '%s' has no pipelining", name);
 	if (cl->proto->mux && (s->phase == PHASE_PIPELINED || s->phase == PHASE_HALF_CLOSED))

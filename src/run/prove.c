@@ -183,6 +183,8 @@ static bool has_come(const struct conn *c)
 	case PHASE_WAITING:
 	case PHASE_PIPELINED:
 	case PHASE_HALF_CLOSED:
+		if (c->client->proto->upgrades && c->withheld)
+			return false;           /* its message goes out behind the 101 */
 		return !c->client->gated || c->gate_hit;        /* the gate says it, nothing else does */
 	case PHASE_IDLE:
 		return c->answered && c->answered >= c->asked;
@@ -228,6 +230,7 @@ bool phase_try_prove(struct run *r, struct conn *c)
 		return prove_read(r, c, &row, 0, "101 with the right Sec-WebSocket-Accept, nothing unread");
 	case PHASE_WAITING:
 		return prove_read(r, c, &row, 0, c->gate_hit ? "it reached the gate" :
+				  c->continued ? "101, the messages were read (receive queue empty), the target waits" :
 				  "the request was read (receive queue empty), the target waits");
 	case PHASE_IDLE:
 		return prove_read(r, c, &row, 0, "answered, open, nothing unread");

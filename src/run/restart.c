@@ -10,7 +10,7 @@ static bool asked(struct run *r)
 {
 	struct conn *c = r->conns[r->n_conns - 1];
 
-	return conn_heard(c) || c->bad || c->state == CONN_OVER || (!r->alive && !r->beside);
+	return conn_heard(r, c) || c->bad || c->state == CONN_OVER || (!r->alive && !r->beside);
 }
 
 /* One request to who listens now. */
@@ -27,7 +27,7 @@ void restart_ask(struct run *r, const char *what)
 	if (c->state == CONN_PARKED)
 		c->state = CONN_FREE;
 	pump(r, asked, clock_now() + r->sc->expect.within);
-	events_addf(r->ev, EV_RESTART, -1, conn_heard(c), c->an.status, "%s%s", what, conn_heard(c) ? ", and answers" :
+	events_addf(r->ev, EV_RESTART, -1, conn_heard(r, c), c->an.status, "%s%s", what, conn_heard(r, c) ? ", and answers" :
 		    ", but its first request got no answer");
 	conn_close(r, c, "the restart is proven");
 }
