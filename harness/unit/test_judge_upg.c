@@ -315,6 +315,78 @@ START_TEST(upg_5_no_answer)
 }
 END_TEST
 
+/* The last generation is the target of round 1; sent its signal at at_us + 600. */
+static void heir_signalled(int n)
+{
+	census_of(at_us + 50, "end", CGT);
+	at_us += 100;
+	g.ev.round = 1;
+	add(at_us, EV_ROUND, -1, 1, 0, "the last generation");
+	add(at_us + 1, EV_HEIR, -1, PID + n, 0, "generation 1 is stopped");
+	add(at_us + 2, EV_LISTEN, 0, PORT, 77, "101/srv fd 3");
+	at_us += 100;
+	int32_t c = opened(at_us, "new");
+
+	asks(at_us + 20, c, 0, "GET /");
+	answers(at_us + 30, c, 0, 200, 16, "close");
+	add(at_us + 40, EV_CLIENT_CLOSED, c, 0, 0, "one request each");
+	add(at_us + 400, EV_CENSUS, -1, ++g.census, 1, "armed");
+	process(at_us + 400, "S", PID + n, 1, 1, 5, CGT, "");
+	add(at_us + 401, EV_ARMED, -1, 0, 0, NULL);
+	add(at_us + 590, EV_LISTEN_ROW, 0, 0, 511, "signal");
+	at_us += 600;
+	events_add_at(&g.ev, AT(at_us), 0, EV_SIGNAL, 0, SIGTERM, AT(at_us + 4), "process 101");
+	closes_listener((int)at_us + 200);
+}
+
+START_TEST(heir_ends)
+{
+	begins_with(1);
+	hands_over(1, 5);
+	heir_signalled(1);
+	add(at_us + 300, EV_EXIT, 0, PID + 1, 0, "root");
+	ends((int)at_us + 400);
+	judge();
+	fails("");
+	is("EXI-1", PASS);
+	is("EXI-2", PASS);
+	is("LSN-1", PASS);
+	/* who comes when it is stopped is no visitor of the hand-overs */
+	says("UPG-1", "2 connections and 2 answers over 1 hand-over, none lost");
+}
+END_TEST
+
+START_TEST(heir_fails)
+{
+	begins_with(1);
+	hands_over(1, 5);
+	heir_signalled(1);
+	refused();
+	add(at_us + 300, EV_EXIT, 0, PID + 1, 3, "root");
+	ends((int)at_us + 400);
+	judge();
+	fails("EXI-1");
+	is("UPG-1", PASS);
+}
+END_TEST
+
+START_TEST(heir_has_no_signal)
+{
+	begins_with(1);
+	hands_over(1, 5);
+	census_of(at_us, "end", CGT);
+	g.ev.round = 1;
+	add(at_us + 1, EV_ROUND, -1, 1, 0, "the last generation");
+	add(at_us + 2, EV_HEIR, -1, PID + 1, 0, "generation 1 is stopped");
+	add(at_us + 3, EV_KILLED, 0, PID + 1, SIGKILL, "root");
+	ends((int)at_us + 400);
+	judge();
+	fails("");
+	is("HAR-3", UNSURE);
+	says("HAR-3", "the target ended by itself before any signal: killed by SIGKILL");
+}
+END_TEST
+
 #define T(name) tcase_add_test(tc, name)
 int main(void)
 {
@@ -326,5 +398,6 @@ int main(void)
 	T(good), T(upg_1_refused), T(upg_1_unanswered), T(upg_1_reset), T(upg_1_idle_race), T(upg_1_cut);
 	T(upg_2_lives), T(upg_2_nobody_leaves), T(upg_3_good), T(upg_3_deaf), T(upg_3_dies), T(upg_3_not_its_file);
 	T(upg_4_grows), T(upg_4_wavers), T(upg_5_nothing_happens), T(upg_5_no_answer);
+	T(heir_ends), T(heir_fails), T(heir_has_no_signal);
 	return rig_main(s);
 }

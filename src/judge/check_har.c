@@ -126,7 +126,7 @@ static void rounds_signalled(struct sum *t)
 	for (uint32_t i = 0; i < f->n_rounds; i++) {
 		const struct round_fact *r = &f->rounds[i];
 
-		if (!r->launch || r->alone)
+		if (!r->launch || r->alone || (restart_hands_over(&f->sc->restart) && !r->heir))
 			continue;
 		struct ending e = ending_of(f, r);
 		bool by_itself = r->exit && !r->kill && (!r->sig || fact_before(f, r->exit, signal_begin(f, r)));
@@ -154,8 +154,7 @@ static void judge_har_3(
 		if (c->spec != NO_SPEC && round_of(f, c)->launch && !round_of(f, c)->alone)
 			one_arming(&t, c);
 	}
-	if (!restart_hands_over(&sc->restart))  /* its generations come and go without a signal of the scenario's */
-		rounds_signalled(&t);
+	rounds_signalled(&t);
 	for (uint32_t i = 0; i < f->n_rounds && !t.unsure; i++)
 		cite(ret, f->rounds[i].armed);
 	sum_end(&t, "clients were proven in their phases");

@@ -16,7 +16,7 @@ static uint32_t answers(const struct facts *f)
 	uint32_t n = 0;
 
 	for_each_conn(f, c) {
-		n += c->spec == NO_SPEC ? 0 : c->answers;
+		n += upg_concerns(f, c) ? c->answers : 0;
 	}
 	return n;
 }
@@ -119,7 +119,7 @@ static void judge_upg_2(
 static bool unreachable(const struct facts *f, uint32_t from, uint32_t to)
 {
 	for_each_conn(f, c) {
-		if (c->spec != NO_SPEC && c->refused && fact_t(f, c->refused) > fact_t(f, from) &&
+		if (upg_concerns(f, c) && c->refused && fact_t(f, c->refused) > fact_t(f, from) &&
 		    fact_t(f, c->refused) < fact_t(f, to))
 			return true;
 	}

@@ -292,6 +292,15 @@ static void set_first(const struct round_fact *r, uint32_t *fact, uint32_t n)
 		set_once(fact, n);
 }
 
+static void launched(struct round_fact *r, uint32_t n)
+{
+	if (r->launch) {
+		set_once(&r->relaunch, n);
+		r->restarted = true;
+	}
+	set_once(&r->launch, n);
+}
+
 static void round_event(struct build *b, const struct event *e, uint32_t n)
 {
 	struct facts *f = b->f;
@@ -299,13 +308,8 @@ static void round_event(struct build *b, const struct event *e, uint32_t n)
 
 	switch ((enum event_kind)e->kind) {
 	case EV_ROUND:          r->begin = n, r->alone = e->b == 1; break;
-	case EV_LAUNCH:
-		if (r->launch) {
-			set_once(&r->relaunch, n);
-			r->restarted = true;
-		}
-		set_once(&r->launch, n);
-		break;
+	case EV_HEIR:           r->launch = n, r->heir = true; break;
+	case EV_LAUNCH:         launched(r, n); break;
 	case EV_LISTEN:
 		set_first(r, &r->listening, n);
 		port_event(b, r, e, n);

@@ -69,6 +69,7 @@ struct round_fact {
 	bool restarted;                 /* while facts are built: events from here on are the restart's */
 	uint32_t cpu_wait;              /* CPU_WAIT: what a busy machine took from the drain */
 	uint32_t serves;                /* SERVES before kill: asked at the end of the grace */
+	bool heir;                      /* of a hand-over: its launch is a HEIR, and the rounds before have no end of their own */
 	bool alone;                     /* the first signal alone, after a hang: read by hang.c only */
 	bool deviates;                  /* vary_to: differs from the first round; judged by SIG-5 only */
 };

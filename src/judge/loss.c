@@ -7,7 +7,7 @@
 
 bool by_contract(const struct facts *f, const struct conn_fact *c, nsec_t t)
 {
-	return t >= contract_from(f, round_of(f, c));
+	return t != NSEC_NEVER && t >= contract_from(f, round_of(f, c));
 }
 
 bool second_broke_it(const struct facts *f, const struct conn_fact *c, nsec_t t)

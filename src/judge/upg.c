@@ -15,6 +15,11 @@ bool upg_applies(const struct scenario *sc, const struct facts *f)
 	return restart_hands_over(&sc->restart) && f->first[EV_HANDOVER];
 }
 
+bool upg_concerns(const struct facts *f, const struct conn_fact *c)
+{
+	return c->spec != NO_SPEC && !round_of(f, c)->heir;
+}
+
 uint32_t upg_before(const struct facts *f, nsec_t t)
 {
 	uint32_t last = 0;
@@ -59,11 +64,16 @@ uint32_t upg_answer_of(const struct facts *f, int64_t generation)
 uint32_t upg_death(const struct facts *f)
 {
 	static const enum event_kind ends[] = { EV_EXIT, EV_KILLED };
+	nsec_t until = 0;
 
 	/* what ends after the last census is ended by us */
+	for_each_event(f, EV_CENSUS, n) {
+		if (!round_at(f, n)->heir)
+			until = fact_t(f, n);
+	}
 	for (unsigned i = 0; i < 2; i++)
 		for_each_event(f, ends[i], n) {
-			if (!strncmp(fact_text(f, n), "root", 4) && fact_t(f, n) < fact_t(f, f->last[EV_CENSUS]))
+			if (!strncmp(fact_text(f, n), "root", 4) && fact_t(f, n) < until && !round_at(f, n)->heir)
 				return n;
 		}
 	return 0;
@@ -114,7 +124,7 @@ uint32_t upg_losses(struct sum *t, nsec_t from, nsec_t to, uint32_t by_fate[UPG_
 	uint32_t lost = 0, end;
 
 	for_each_conn(f, c) {
-		if (c->spec == NO_SPEC)
+		if (!upg_concerns(f, c))
 			continue;
 		enum upg_fate fate = upg_fate(f, c, &end);
 		nsec_t when = fate == UPG_UNANSWERED ? fact_t(f, c->request ? c->request : c->connect) : fact_t(f, end);

@@ -3,6 +3,8 @@
 #include "judge/say.h"
 
 bool upg_applies(const struct scenario *sc, const struct facts *f);
+/* A client of the time when generations changed; those of the last one's end are not UPG-*'s. */
+bool upg_concerns(const struct facts *f, const struct conn_fact *c);
 /* The HANDOVER that began last before t; 0: none. */
 uint32_t upg_before(const struct facts *f, nsec_t t);
 /* "hand-over 3 (SIGUSR1 to 12)" */

@@ -128,6 +128,8 @@ static void print_restart(const struct restart_spec *s, struct buf *out)
 			   s->how == RESTART_HOT ? signal_name(s->signo) : "a command",
 			   s->newest ? "old generations" : "old workers", s->answers,
 			   s->spoil ? "; then once with a bad configuration" : "");
+	if (restart_hands_over(s))
+		buf_adds(out, "           then the last generation is armed anew, and stopped\n");
 	else if (s->how != RESTART_NO)
 		buf_printf(out, "  %s\n", what[s->how]);
 }

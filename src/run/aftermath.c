@@ -339,10 +339,10 @@ static void bad_line(struct run *r, struct bad_words *w, const char *line, int s
 static void log_words(struct run *r, struct log_file *lf, int stream)
 {
 	struct bad_words bad = {.traceback_at = -1};
-	int64_t at = 0;
+	int64_t at = lf->from;
 
 	/* 8 MiB are enough of any log; a line longer than the buffer is taken in pieces */
-	while (at < 8 << 20) {
+	while (at < lf->from + (8 << 20)) {
 		ssize_t got = pread(lf->fd, r->buf, RUN_BUF - 1, at);
 		char *line = (char *)r->buf, *nl;
 
@@ -373,7 +373,7 @@ void target_logs(struct run *r)
 
 		if (bytes) {
 			log_words(r, &r->logs[i], i + 1);
-			events_add(r->ev, EV_LOG_TAIL, -1, i + 1, (int64_t)bytes, tail);
+			events_add(r->ev, EV_LOG_TAIL, -1, i + 1, (int64_t)bytes - r->logs[i].from, tail);
 		}
 	}
 	if (r->sc->expect.log) {

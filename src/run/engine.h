@@ -128,6 +128,7 @@ struct log_file {                       /* stdout or stderr of the target */
 	char path[512];
 	int fd;                         /* our reading end */
 	int64_t at;                     /* scanned up to here */
+	int64_t from;                   /* what was said before belongs to a round before */
 	int64_t at_signal;              /* its size when the first signal was sent */
 };
 
@@ -382,6 +383,7 @@ void ports_release(struct run *r);
 /* logs.c */
 int log_open(struct run *r, struct log_file *lf, const char *name);
 void logs_watch(struct run *r);
+void logs_begin_here(struct run *r);                            /* of a round that goes on in the same files */
 void target_files(struct run *r, bool close_them);
 /* Can the target's output go on? False: the disk that it goes to is full. */
 bool log_has_room(const struct log_file *lf);
@@ -390,6 +392,7 @@ bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_s
 
 /* ready.c */
 int target_await_ready(struct run *r);
+bool ports_listen(struct run *r);                               /* for pump(): each port has a listener, or the root is gone */
 int notify_open(struct run *r, char *name, size_t n);
 
 /* shooter.c */
@@ -454,17 +457,24 @@ void generation_answered(struct run *r, struct conn *c);
 pid_t generation_leader(struct run *r);                         /* of the newest that lives; 0: none */
 bool generation_adopt(struct run *r);                           /* the root is gone: is there a successor? */
 bool generation_old_gone(struct run *r);
-void generation_survivors(struct run *r);
+bool generation_survivors(struct run *r);                       /* says who lives and should not; true: somebody does */
 void root_watch(struct run *r, pid_t pid, int pidfd);           /* target.c: this process is the root from now on */
 int target_launch(struct run *r, char **argv, int tty, struct launched *ret);
 
-/* handover.c, handover_step.c */
+/* handover.c */
 int handovers(struct run *r);
+bool has_loops(const struct run *r);
+void hand_over_end(struct run *r);                              /* no generations any more */
+
+/* heir.c: the last generation's own end */
+int heir_round(struct run *r);
 
 /* round.c */
 int round_run(struct run *r, const char *label);
 void round_reset(struct run *r, const char *label);
 void round_end(struct run *r);
+void clients_end(struct run *r, const char *why);               /* closes all connections of this round */
+int round_stop(struct run *r);                                  /* from the clients' phases to the aftermath */
 /* Let things happen until cond(r) or the time; true: cond held. Interruption ends it at once. */
 bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until);
 /* The same, until for arm_within no client has come closer to its phase or its answer. */

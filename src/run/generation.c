@@ -160,9 +160,10 @@ bool generation_old_gone(struct run *r)
 	return all;
 }
 
-void generation_survivors(struct run *r)
+bool generation_survivors(struct run *r)
 {
 	struct hand *h = r->hand;
+	bool any = false;
 
 	generation_old_gone(r);
 	for (unsigned i = 0; i < h->n_members; i++) {
@@ -179,7 +180,9 @@ void generation_survivors(struct run *r)
 
 		events_addf(r->ev, EV_GENERATION_LIVES, m->generation, m->pid, listens ? m->inode : 0, "%.*s",
 			    (int)strcspn(doing, "\n"), doing);
+		any = true;
 	}
+	return any;
 }
 
 /* --- whose answer is it? */

@@ -55,7 +55,7 @@ static bool goal_reached(struct run *r)
 	return stream_answers(r) >= r->hand->goal || !r->alive;
 }
 
-static bool has_loops(const struct run *r)
+bool has_loops(const struct run *r)
 {
 	for (unsigned i = 0; i < r->n_clients; i++)
 		if (r->clients[i].spec->phase == PHASE_LOOP)
@@ -293,9 +293,7 @@ static void finish(struct run *r)
 	if (r->alive)
 		generation_look(r);
 	target_census(r, "end", true);
-	generation_survivors(r);
 	still_open(r);
-	target_logs(r);
 }
 
 static int begin(struct run *r)
@@ -313,6 +311,13 @@ static int begin(struct run *r)
 		return err_at(r->err, r->sc->at, "restart: a target without a port hands nothing over");
 	generation_look(r);
 	return clients_arm(r);
+}
+
+void hand_over_end(struct run *r)
+{
+	if (r->sc->restart.names)
+		regfree(&r->hand->names);
+	r->hand = NULL;
 }
 
 int handovers(struct run *r)
@@ -336,5 +341,5 @@ int handovers(struct run *r)
 		return -1;
 	stream_on(r, s->answers);
 	finish(r);
-	return r->world->interrupted ? -1 : 0;
+	return r->world->interrupted ? -1 : heir_round(r);
 }

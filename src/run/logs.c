@@ -70,6 +70,16 @@ void logs_watch(struct run *r)
 	r->log_activity = true;
 }
 
+void logs_begin_here(struct run *r)
+{
+	for (int i = 0; i < 2; i++) {
+		struct stat st;
+
+		if (r->logs[i].fd >= 0 && fstat(r->logs[i].fd, &st) == 0)
+			r->logs[i].from = r->logs[i].at = st.st_size;
+	}
+}
+
 /* Whole lines that came since the last scan; true and the line if one matches. */
 bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream)
 {

@@ -152,7 +152,7 @@ static void claimed_too_early(struct run *r)
 			events_add(r->ev, EV_READY_EARLY, (int32_t)i, r->ports[i].number, 0, NULL);
 }
 
-static bool listening(struct run *r)
+bool ports_listen(struct run *r)
 {
 	nsec_t now = clock_now();
 	bool all = true, claimed = r->claimed;
@@ -306,7 +306,7 @@ static bool (*ready_cond(const struct run *r))(struct run *)
 {
 	switch (r->sc->target.ready) {
 	case READY_LISTENING:
-		return listening;
+		return ports_listen;
 	case READY_HTTP:
 	case READY_GRPC:
 		return http_ready;
@@ -334,7 +334,7 @@ int target_await_ready(struct run *r)
 	r->ready_status = 0;
 	r->claimed = r->claimed_early = false;
 	/* whatever readiness means for it, connections need its listeners */
-	if (r->n_ports && (!pump(r, listening, deadline) || !r->alive))
+	if (r->n_ports && (!pump(r, ports_listen, deadline) || !r->alive))
 		return r->world->interrupted ? -1 : not_ready(r, awaited[READY_LISTENING]);
 	if (r->n_ports)
 		actions_event(r, ON_LISTENING, r->ports[0].t_last_open);

@@ -153,24 +153,28 @@ void round_reset(struct run *r, const char *label)
 	events_add(r->ev, EV_ROUND, -1, r->ev->round, r->alone, label);
 }
 
-/* Nothing of a round outlives it. */
-void round_end(struct run *r)
+void clients_end(struct run *r, const char *why)
 {
-	r->watching = false;
-	health_end(r);
 	for (unsigned i = 0; i < r->n_clients; i++)
 		if (r->clients[i].paused) {
 			timer_clear(r->loop, &r->clients[i].pause);
 			r->clients[i].paused = NULL;
 		}
 	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
-		conn_close(r, r->conns[i], "end of the round");
+		conn_close(r, r->conns[i], why);
 		if (i % 256 == 0)
 			watch_wire(r);
 	}
-	if (r->hand && r->sc->restart.names)
-		regfree(&r->hand->names);
-	r->hand = NULL;
+}
+
+/* Nothing of a round outlives it. */
+void round_end(struct run *r)
+{
+	r->watching = false;
+	health_end(r);
+	clients_end(r, "end of the round");
+	if (r->hand)
+		hand_over_end(r);
 	r->beside = 0;
 	r->n_left = 0;
 	r->beside_up = false;
@@ -224,19 +228,20 @@ static void drain(struct run *r)
 	pump(r, round_over, clock_now() + NSEC_PER_SEC);
 }
 
-int round_run(struct run *r, const char *label)
+/* It has answered, and is at rest. */
+static int warmed_up(struct run *r)
 {
-	round_reset(r, label);
-	if (actions_prepare(r) < 0 || target_start(r, label) < 0 || target_await_ready(r) < 0)
-		return -1;
 	/* the state before the signal is taken when all are armed; this one is the leak batches' baseline */
 	if (r->sc->leak_batches)
 		target_census(r, "ready", true);
 	if (warm_up(r) < 0)
 		return -1;
 	root_settle(r);
-	if (restart_hands_over(&r->sc->restart))
-		return handovers(r);
+	return 0;
+}
+
+static int stop(struct run *r)
+{
 	readiness_watch(r);
 	if (leak_batches(r) < 0 || controls(r) < 0 || clients_arm(r) < 0)
 		return -1;
@@ -244,7 +249,30 @@ int round_run(struct run *r, const char *label)
 	if (r->world->interrupted)
 		return -1;
 	drain(r);
-	if (r->world->interrupted)
+	return r->world->interrupted ? -1 : 0;
+}
+
+int round_stop(struct run *r)
+{
+	if (warmed_up(r) < 0 || stop(r) < 0)
+		return -1;
+	aftermath(r);
+	return 0;
+}
+
+int round_run(struct run *r, const char *label)
+{
+	bool hands_over = restart_hands_over(&r->sc->restart);
+
+	round_reset(r, label);
+	/* of a hand-over the signals and steps are its end's: heir.c */
+	if ((!hands_over && actions_prepare(r) < 0) || target_start(r, label) < 0 || target_await_ready(r) < 0)
+		return -1;
+	if (warmed_up(r) < 0)
+		return -1;
+	if (hands_over)
+		return handovers(r);
+	if (stop(r) < 0)
 		return -1;
 	if (r->sc->restart.how == RESTART_CRASH) {
 		target_logs(r);         /* who was killed on purpose owes nothing */

@@ -114,12 +114,7 @@ static int top_rules(struct reader *r, const struct node *map, struct scenario *
 {
 	if (!sc->name)
 		sc->name = name_of_file(r, sc->path ? sc->path : "");
-	if (restart_hands_over(&sc->restart)) {
-		const struct node *n = node_find(map, "signals");
-
-		if (n && sc->n_signals)
-			return bad(r, key_find(SEC_TOP, "signals"), n, "generations hand over: restart says what is sent");
-	} else if (!node_find(map, "signals")) {
+	if (!node_find(map, "signals")) {
 		sc->signals = arena_new_of(r->arena, struct signal_spec);
 		sc->n_signals = 1;
 		section_defaults(r, SEC_SIGNAL, sc->signals);
