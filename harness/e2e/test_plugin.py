@@ -248,13 +248,12 @@ def test_x(drainspec):
 def interrupt(project, *options, group, how="HANG"):
     """SIGINT to pytest while drainspec runs; (seconds to its end, output)."""
     child = project.write(test_it_py=f'def test_x(drainspec):\n    drainspec.check(["{how}"])\n').start(*options)
-    child.began = 0
     try:
         support.await_(lambda: list(project.folder.glob("evidence/*/*/hanging")), "the run to begin", 20)
         (os.killpg if group else os.kill)(child.pid, signal.SIGINT)
-        began = support.time.monotonic()
+        watch = support.Stopwatch()
         out, _ = child.communicate(timeout=20)
-        return support.time.monotonic() - began, out
+        return watch.seconds(), out
     finally:
         child.kill()
         child.wait()
