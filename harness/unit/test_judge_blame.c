@@ -65,6 +65,144 @@ START_TEST(waits_for_nobody)
 }
 END_TEST
 
+static void autopsy_of(int pid, const char *text)
+{
+	add(MS(10004), EV_AUTOPSY, -1, pid, 0, text);
+}
+
+/* hypercorn: the master keeps the listener and waits for its worker by a pipe, the worker for a client that does not read. */
+START_TEST(worker_blocked_by_a_slow_reader)
+{
+	unsigned s = client("slow", PHASE_SLOW_READER);
+
+	starts();
+	int32_t c = parked(s, "GET /big");
+
+	signalled();
+	still_open(MS(10003), c, 1, 1);
+	autopsy_of(PID, "main thread 'srv' in poll(fd 4 = pipe, no timeout); no client socket open");
+	autopsy_of(PID + 2, "write blocked by client #1 (slow, slow-reader): zero window, 3588262 bytes not taken by it");
+	add(MS(10005), EV_SERVES, -1, -ETIMEDOUT, 0, NULL);
+	add(MS(10006), EV_HARNESS_KILL, -1, PID, SIGKILL, "the grace is over");
+	add(MS(10007), EV_KILLED, 0, PID, SIGKILL, "root by harness");
+	over(MS(10010));
+	fails("PEER-2");
+	says("PEER-2", "suspect: write blocked by client #1 (slow, slow-reader)");
+	says("PEER-2", "in process 102");
+	is("EXI-2", SKIP);
+}
+END_TEST
+
+/* Nobody of it has a client, its listener is open, and who asks gets no answer: that is not "as if no signal had come". */
+START_TEST(listens_but_answers_nobody)
+{
+	starts();
+	signalled();
+	autopsy_of(PID, "main thread 'srv' in poll(fd 4 = pipe, no timeout); no client socket open");
+	add(MS(10005), EV_SERVES, -1, -ECONNRESET, 0, NULL);
+	add(MS(10006), EV_HARNESS_KILL, -1, PID, SIGKILL, "the grace is over");
+	add(MS(10007), EV_KILLED, 0, PID, SIGKILL, "root by harness");
+	over(MS(10010));
+	fails("EXI-2");
+	says("EXI-2", "though new clients got no answer");
+}
+END_TEST
+
+/* aiohttp: the second half of a body came after the signal, was read, and is not answered until its timeout of 60 s. */
+START_TEST(other_half_not_answered)
+{
+	unsigned s = client("half", PHASE_HALF_BODY);
+
+	starts();
+	int32_t c = parked(s, NULL);
+
+	signalled();
+	closes_listener(MS(6));
+	asks(MS(55), c, 0, "POST /upload");
+	still_open(MS(10004), c, 1, 1);
+	hangs("waiting for client #1 (half, half-body): ESTABLISHED, both queues empty");
+	over(MS(10010));
+	fails("EXI-2");
+	says("EXI-2", "whose other half came after the signal");
+}
+END_TEST
+
+static const char *hint_of(const char *id)
+{
+	return verdict(id)->hint ? verdict(id)->hint : "";
+}
+
+/* Busy when the stop began, idle since: server.close() of Node 19 and later has swept before. */
+START_TEST(idle_after_the_sweep)
+{
+	unsigned s = client("slow", PHASE_WAITING);
+
+	starts();
+	int32_t c = parked(s, "GET /gate");
+
+	signalled();
+	closes_listener(MS(6));
+	answers(MS(7), c, 0, 200, 64, "keep-alive");
+	still_open(MS(10004), c, 1, 1);
+	hangs("waiting for client #1 (slow, waiting): ESTABLISHED, both queues empty");
+	over(MS(10010));
+	is("CON-6", FAIL);
+	ck_assert_ptr_nonnull(strstr(hint_of("CON-6"), "busy when the stop began"));
+}
+END_TEST
+
+/* Puma raises the signal again; as PID 1 that does nothing, and Ruby leaves with 1. */
+START_TEST(status_of_pid1)
+{
+	for (int pid1 = 0; pid1 < 2; pid1++) {
+		rig_setup();
+		starts();
+		add(MS(4), EV_CENSUS, -1, ++g.census, 1, "armed");
+		process(MS(4), "S", PID, 1, 1, 5, CGT, pid1 ? ",\"pid1\":true" : ",\"pid1\":false");
+		g.sig = events_add_at(&g.ev, AT(MS(5)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(5) + 4), "process 100");
+		closes_listener(MS(6));
+		exits(MS(7), 1);
+		over(MS(9));
+		fails("EXI-1");
+		ck_assert_int_eq(strstr(hint_of("EXI-1"), "PID 1 cannot kill itself") != NULL, pid1);
+	}
+}
+END_TEST
+
+/* The fast stop of a well-known server is told as that; only of that one, and only that signal. */
+START_TEST(wrong_signal)
+{
+	static const struct {
+		const char *comm;
+		int signo;
+		const char *hint;
+	} cases[] = {
+		{ "apache2", SIGTERM, "it drains by SIGWINCH" }, { "php-fpm8.2", SIGINT, "it drains by SIGQUIT" },
+		{ "nginx", SIGQUIT, NULL }, { "nginxx", SIGTERM, NULL }, { "srv", SIGTERM, NULL },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		rig_setup();
+		unsigned s = client("slow", PHASE_WAITING);
+
+		starts();
+		int32_t c = parked(s, "GET /gate");
+
+		add(MS(4), EV_CENSUS, -1, ++g.census, 1, "armed");
+		add(MS(4), EV_PROCESS, g.census, PID, 1, arena_printf(g.arena, "{\"comm\":\"%s\",\"sigcgt\":\"" CGT
+			"\",\"sigblk\":\"" NONE "\",\"sigign\":\"" NONE "\",\"rss_kib\":2048}", cases[i].comm));
+		g.sig = events_add_at(&g.ev, AT(MS(5)), 0, EV_SIGNAL, 0, cases[i].signo, AT(MS(5) + 4), "process 100");
+		closes_listener(MS(6));
+		fin(MS(6), c, 0, 0);
+		exits(MS(7), 0);
+		over(MS(9));
+		fails("CON-1");
+		ck_assert_msg(!cases[i].hint == !strstr(hint_of("CON-1"), "drains by"), "%s: %s", cases[i].comm, hint_of("CON-1"));
+		ck_assert(!cases[i].hint || strstr(hint_of("CON-1"), cases[i].hint));
+	}
+}
+END_TEST
+
 /* Asked for its stacks (SIGQUIT) a Go program exits with 2: our doing. */
 START_TEST(go_prints_its_stacks)
 {
@@ -294,5 +432,7 @@ int main(void)
 	T(blocked_by_a_silent_client), T(ignores_the_signal), T(waits_for_nobody), T(go_prints_its_stacks);
 	T(default_death_is_charged_once), T(fast_stop), T(no_verdict_when_witnesses_disagree), T(restart_is_another_process);
 	T(nobody_answers), T(yields_to_what_is_left_out), T(pipelined_and_chunked), T(lost_by_contract), T(yields_to_the_root);
+	T(worker_blocked_by_a_slow_reader), T(listens_but_answers_nobody), T(other_half_not_answered), T(idle_after_the_sweep);
+	T(status_of_pid1), T(wrong_signal);
 	return rig_main(s);
 }

@@ -91,6 +91,29 @@ START_TEST(con_1_many)
 }
 END_TEST
 
+/* actix: a burst is accepted, nobody reads it any more, and its connections are reset. Told, and told why it is no fault. */
+START_TEST(burst_accepted_and_not_read)
+{
+	unsigned spec = client("burst", PHASE_LOOP);
+	int32_t c[2];
+
+	starts();
+	for (int i = 0; i < 2; i++) {
+		c[i] = opened(MS(4) + i * 10, "burst");
+		asks(MS(4) + i * 10 + 5, c[i], 0, "GET /");
+		events_add_at(&g.ev, AT(MS(5) - 10 + i), 0, EV_PEER_STATE, c[i], 1, 100, "inode 78 wqueue 0 timer 0");
+	}
+	ck_assert_uint_eq(spec, 0);
+	signalled();
+	rst(MS(6), c[0], 0, 0, 0);
+	rst(MS(6), c[1], 0, 0, 0);
+	good_end();
+	fails("");
+	ck_assert_uint_eq(g.res.connections[CONN_RESET_IN_FLIGHT], 2);
+	ck_assert_uint_eq(g.res.expected[CONN_RESET_IN_FLIGHT], 2);
+}
+END_TEST
+
 START_TEST(contract)
 {
 	int32_t c = one(PHASE_WAITING, "GET /gate");
@@ -451,7 +474,7 @@ int main(void)
 	T(con_7_close_notify), T(con_7_no_close_notify), T(con_1_untold_by_one_who_knows_how);
 	T(con_1_untold_by_one_who_never_tells), T(con_2_not_3_in_tls);
 	T(con_1_wrong_bytes), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it);
-	T(con_1_many), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
+	T(con_1_many), T(burst_accepted_and_not_read), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
 	T(con_4_half_is_not_whole), T(con_4_raced), T(con_4_raced_unseen), T(con_4_leaving), T(con_4_reset_while_serving), T(con_5), T(con_5_cut);
 	T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_others_hold), T(con_7);
 	T(con_7_client_left);

@@ -1,4 +1,5 @@
 /* Settings and plans: how flags and files merge, what a plan fills in, what it skips and what it refuses. */
+#include <signal.h>
 #include <stdlib.h>
 
 #include "scenario_rig.h"
@@ -220,6 +221,21 @@ START_TEST(plan_skips)
 }
 END_TEST
 
+/* Apache drains by SIGWINCH: before its handler is there the kernel drops it, and no program can do anything about that. */
+START_TEST(plan_skips_a_sweep_of_what_is_dropped)
+{
+	struct settings st = {.command = server};
+
+	ck_assert_str_eq(plan("sweep: 4\nclients: []\nsignals: [{send: SIGWINCH, when: launch}]", &st, NULL)->skip_reason,
+			 "SIGWINCH is dropped by the kernel until its handler is installed: what is lost in the start is nobody's fault");
+	st.signals = (struct signal_spec[]){ { .signo = SIGWINCH } };
+	st.n_signals = 1;
+	ck_assert_ptr_nonnull(plan("sweep: 4\nclients: []\nsignals: [{send: $signal, when: launch}]", &st, NULL)->skip_reason);
+	ck_assert_ptr_null(plan("sweep: 4\nclients: []\nsignals: [{send: SIGUSR1, when: launch}]", &st, NULL)->skip_reason);
+	ck_assert_ptr_null(plan("clients: []\nsignals: [{send: SIGWINCH}]", &st, NULL)->skip_reason);
+}
+END_TEST
+
 START_TEST(plan_refusals)
 {
 	static const struct {
@@ -313,6 +329,7 @@ int main(void)
 	tcase_add_loop_test(tc, plan_websockets, 0, 2);
 	tcase_add_test(tc, plan_signal_list);
 	tcase_add_test(tc, plan_skips);
+	tcase_add_test(tc, plan_skips_a_sweep_of_what_is_dropped);
 	tcase_add_test(tc, plan_refusals);
 	tcase_add_test(tc, plan_multiplier);
 	tcase_add_test(tc, plan_is_deep);

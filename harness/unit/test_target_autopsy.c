@@ -1,4 +1,5 @@
 /* The autopsy's first line must name the suspect, in each of the ways in which a process outlives its grace. */
+#include <poll.h>
 #include <pthread.h>
 
 #include "target/autopsy.h"
@@ -293,6 +294,30 @@ START_TEST(still_listening)
 }
 END_TEST
 
+/* A master holds the listener for its workers, and waits for these alone. */
+static void listens_for_others(int ready, void *arg)
+{
+	int fd = rig_listen("127.0.0.1", 0, 0), pipes[2];
+
+	(void)arg;
+	ck_assert_int_eq(pipe(pipes), 0);
+	rig_say(ready, rig_port(fd));
+	poll(&(struct pollfd){ .fd = pipes[0], .events = POLLIN }, 1, -1);
+}
+
+START_TEST(listens_without_looking)
+{
+	NEED_NET();
+	struct scene s = { .diag = rig_diag() };
+	pid_t pid = rig_child(listens_for_others, NULL, NULL);
+
+	expect_first(&s, pid, "main thread 'test_target_aut' in poll(fd ");
+	ck_assert_ptr_null(strstr(first_line(&s, pid), "as if no signal"));
+	expect_line(&s, pid, " listens on 127.0.0.1:");
+	scene_end(&s, pid);
+}
+END_TEST
+
 static void waits_for_child(int ready, void *arg)
 {
 	siginfo_t info;
@@ -461,6 +486,7 @@ int main(void)
 	tcase_add_test(tc, server_never_closes);
 	tcase_add_test(tc, backend_awaited);
 	tcase_add_test(tc, still_listening);
+	tcase_add_test(tc, listens_without_looking);
 	tcase_add_loop_test(tc, child_awaited, 0, 3);
 	tcase_add_test(tc, thread_joined);
 	tcase_add_test(tc, thread_left);

@@ -37,6 +37,11 @@ int signal_number(const char *name)
 	return -1;
 }
 
+bool signal_ignored_by_default(int signo)
+{
+	return signo == SIGCHLD || signo == SIGCONT || signo == SIGURG || signo == SIGWINCH;
+}
+
 const char *signal_name(int signo)
 {
 	static __thread char ring[4][24];

@@ -7,6 +7,8 @@
 int signal_number(const char *name);
 /* "SIGTERM"; real-time signals "SIGRTMIN+n"; "SIG99" for what has no name. Static or in a thread's ring. */
 const char *signal_name(int signo);
+/* Is its default action to do nothing (signal(7))? Then it is lost on whoever has no handler yet. */
+bool signal_ignored_by_default(int signo);
 /* "ECONNRESET"; "errno 999" for what has no name. */
 const char *errno_name(int errnum);
 /* "ESTABLISHED" ... as in RFC 9293; the numbers are the kernel's TCP_* (tcp_states.h). */

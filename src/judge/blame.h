@@ -28,6 +28,9 @@ bool root_ignored(const struct facts *f, const struct round_fact *r, int signo);
 /* Killed by the default action of a signal that was sent: SIG-1's symptom. */
 bool died_of_default(const struct facts *f, const struct round_fact *r);
 
+/* A well-known server, and this is not the signal that drains it: the advice, or NULL. */
+const char *drain_signal_hint(const struct facts *f, const struct round_fact *r);
+
 /* The same, and SIG-1 says so: a request had been answered before. What was lost by it is charged
  * there, and to CON-1. */
 bool charged_to_default(const struct facts *f, const struct round_fact *r);

@@ -109,8 +109,8 @@ const struct check check_con_7 = {
 	.modes = "SD-KA-NO-CLOSE, SD-WS-NO-CLOSE, SD-IDLE-RACE, SD-TLS-NO-NOTIFY",
 	.fix_go = "Shutdown makes net/http send it; a proxy of your own: w.Header().Set(\"Connection\", \"close\") while draining.",
 	.fix_node = "While draining: res.setHeader('Connection', 'close') before writing the head.",
-	.fix_python = "gunicorn gthread and gevent keep saying keep-alive: add the header in middleware once draining. "
-		      "TLS: unwrap() before close().",
+	.fix_python = "Many do not by themselves (aiohttp, gunicorn gthread and gevent, hypercorn): add the header in "
+		      "middleware once draining. TLS: unwrap() before close().",
 	.fix_c = "Choose the Connection header when the head is written, by the drain flag, not when the request was read. "
 		 "TLS: SSL_shutdown() before shutdown().",
 	.fix_nginx = "QUIT does it (1.21.6 and later also for proxied answers).",

@@ -72,6 +72,10 @@ static void judge_con_6(
 			cite_conn(f, ret, c);
 			cite(ret, r->kill);
 			cite(ret, r->autopsy);
+			if (c->answer && fact_t(f, c->answer) > signal_end(f, r))
+				ret->hint = "it was busy when the stop began, and became idle after the idle ones had been "
+					    "closed: say 'Connection: close' with answers while draining, or close each "
+					    "connection when its answer is out";
 		}
 	}
 	sum_end(&t, "idle connections were closed");
@@ -93,8 +97,9 @@ const struct check check_con_6 = {
 	.fix_go = "srv.Shutdown(ctx) closes idle connections at once; hijacked ones are yours: close "
 		  "them in RegisterOnShutdown.",
 	.fix_node = "Before 19, server.close() leaves them: call server.closeIdleConnections() (18.2+) "
-		    "after it. It also takes a connection for idle whose answer was ended but is not "
-		    "sent yet: see CON-10.",
+		    "after it. Since 19 it closes those that are idle at that moment; one that is busy then lives "
+		    "for keepAliveTimeout after its answer: res.setHeader('Connection', 'close') while draining. It also "
+		    "takes a connection for idle whose answer was ended but is not sent yet: see CON-10.",
 	.fix_python = "uvicorn: --timeout-keep-alive bounds it. Own servers: keep a set of idle "
 		      "writers and close them in the handler.",
 	.fix_c = "Keep idle connections in a list; when draining begins, close each of them whose "

@@ -48,9 +48,13 @@ static bool left_with_it(const struct facts *f, const struct conn_fact *c)
 static void blame_loss(const struct facts *f, const struct conn_fact *c, struct finding *ret)
 {
 	const struct round_fact *r = round_of(f, c);
+	const char *wrong_signal = drain_signal_hint(f, r);
 
 	ret->whose = "server";
-	if (died_of_default(f, r)) {
+	if (wrong_signal) {
+		ret->whose = "environment";
+		ret->hint = wrong_signal;
+	} else if (died_of_default(f, r)) {
 		ret->whose = "application";
 		ret->hint = arena_printf(f->arena,
 			"install a handler for %s before accepting: the default action kills at once",

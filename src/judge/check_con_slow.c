@@ -173,8 +173,8 @@ static void judge_con_12(
 			cite(ret, r->exit);
 			cite(ret, c->still);
 			ret->hint = "TCP_DEFER_ACCEPT keeps connections that sent nothing out of the "
-				    "accept queue: nobody tells them; switch it "
-				    "off, or accept and close them";
+				    "accept queue, and nobody tells them: switch it off (nginx: listen without "
+				    "`deferred`; Apache: AcceptFilter http none; HAProxy: no defer-accept)";
 		}
 	}
 	sum_end(&t, "peers were told of the end");

@@ -27,6 +27,10 @@ static void bad_status(struct sum *t, const struct round_fact *r, const struct e
 	if (e->kind == ENDED_SIGNAL && e->value == SIGKILL)
 		t->ret->hint = "SIGKILL from elsewhere: the OOM killer (dmesg), or a supervisor inside "
 			       "the target";
+	else if (e->kind == ENDED_CODE && root_is_pid1(f, r))
+		t->ret->hint = "if it is 0 or killed by the signal elsewhere: PID 1 cannot kill itself by raising the signal again "
+			       "(the kernel drops it) and then leaves with what its runtime has in reserve; exit with 0 "
+			       "by itself, or run it under an init (docker run --init, tini)";
 }
 
 static void one_status(struct sum *t, const struct round_fact *r)
@@ -195,7 +199,8 @@ const struct check check_exi_2 = {
 		  "goroutine waits for.",
 	.fix_node = "clearInterval, unref() timers, close pools; --report-on-signal or "
 		    "process.getActiveResourcesInfo() names what is left.",
-	.fix_python = "Threads daemon=True or joined with a timeout; py-spy dump -p PID names the one.",
+	.fix_python = "One deadline for the drain, below the grace (aiohttp: run_app(shutdown_timeout=), 60 s by itself; hypercorn: "
+		      "graceful_timeout); threads daemon=True or joined with a timeout; py-spy dump -p PID names the one.",
 	.fix_c = "One deadline for the whole drain (timerfd); at its end close everything and leave.",
 	.fix_nginx = "worker_shutdown_timeout below the supervisor's patience.",
 };

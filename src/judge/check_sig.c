@@ -35,6 +35,7 @@ static void judge_sig_1(
 				cite(ret, r->root_before);
 				cite(ret, r->sig);
 				cite(ret, e.event);
+				ret->hint = drain_signal_hint(f, r);
 			}
 		} else if (died_of_default(f, r)) {
 			continue; /* no request was answered before: it may still have been starting */

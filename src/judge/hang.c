@@ -9,7 +9,7 @@
 #define LATE_BORDER (20 * NSEC_PER_MSEC)
 
 struct open_clients {
-	uint32_t n, never_closing, slow, silent, idle, in_flight, gated, waits, upgraded;
+	uint32_t n, never_closing, slow, silent, idle, in_flight, gated, waits, upgraded, finished;
 	uint32_t e_peer2, e_peer1, e_idle, e_in_flight, e_waits; /* one event each, to cite */
 };
 
@@ -33,6 +33,7 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 		o->in_flight++;
 		o->upgraded += conn_upgraded(f, c);
 		o->gated += c->gate != 0;
+		o->finished += c->partial && c->request > round_of(f, c)->sig; /* events are numbered as they came */
 		o->e_in_flight = o->e_in_flight ? o->e_in_flight : proof;
 	} else if ((c->answers && c->phase != PHASE_TRANSACTION) || c->rst_stream || c->phase == PHASE_PING_ONLY ||
 		   c->phase == PHASE_GOAWAY_RACE) {
@@ -131,6 +132,7 @@ static void charge_clients(
 		charge(h, "SIG-3", "it hangs after the second signal", o->in_flight, o->e_in_flight);
 	else if (o->in_flight)
 		charge(h, "EXI-2", o->upgraded == o->in_flight ? "an open WebSocket was not closed" :
+		       o->finished == o->in_flight ? "a request whose other half came after the signal was not answered" :
 		       "a request in flight was not answered", o->in_flight, o->e_in_flight);
 	else if (o->idle)
 		charge(h, "CON-6", "an idle keep-alive connection holds it", o->idle, o->e_idle);
@@ -166,7 +168,8 @@ static bool blocked_by_client(const struct facts *f, const struct round_fact *r,
 		if (fact_event(f, n)->round == r->id && fact_t(f, n) <= fact_t(f, r->kill) &&
 		    ((strstr(fact_text(f, n), " = connection ") && strstr(fact_text(f, n), "client #")) ||
 		     (stuck && fact_a(f, n) != fact_a(f, r->launch) &&
-		      !strncmp(fact_text(f, n), "waiting for client #", 20))))
+		      (!strncmp(fact_text(f, n), "waiting for client #", 20) ||
+		       !strncmp(fact_text(f, n), "write blocked by client #", 25)))))
 			return true;
 	return false;
 }
@@ -224,7 +227,8 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 	else if (r->serves && fact_a(f, r->serves) > 0)
 		charge(&h, "EXI-2", "its listener was open to the end, and it still answers new clients", 0, r->serves);
 	else if (!stop_began(f, r) && !(o.n && blocked_by_client(f, r, o.silent || o.e_peer2)))
-		charge(&h, "EXI-2", "it never began to stop: its listener was open to the end", 0, 0);
+		charge(&h, "EXI-2", r->serves ? "its listener was open to the end, though new clients got no answer any more" :
+		       "it never began to stop: its listener was open to the end", 0, r->serves);
 	else
 		charge_clients(f, r, &o, &h);
 	return h;

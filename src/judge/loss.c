@@ -53,7 +53,10 @@ const char *conn_excuse(const struct facts *f, const struct conn_fact *c)
 		return NULL;
 	if (c->outcome == CONN_ACCEPTED_LATE && !came_late(f, c) && !listener_charged(f, c))
 		return "it came in the instant between the signal and the close of the listener";
-	if (c->outcome == CONN_FIN_NO_RESPONSE && c->phase == PHASE_LOOP && !conn_in_flight(f, c))
+	if (conn_ended_early(f, c))
+		return "it ended before the signal";
+	if ((c->outcome == CONN_FIN_NO_RESPONSE || c->outcome == CONN_RESET_IN_FLIGHT) && c->phase == PHASE_LOOP &&
+	    !conn_in_flight(f, c))
 		return "only the kernel had its request, nothing shows that the server had read it";
 	return by_contract(f, c, end_time(f, c)) ? "the second signal cut it, as its policy allows" : NULL;
 }

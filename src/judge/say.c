@@ -55,13 +55,29 @@ const char *between(const struct facts *f, uint32_t from, uint32_t to)
 	return time_text(f, nsec_sub(fact_t(f, to), fact_t(f, from)));
 }
 
+static const char *first_line(const struct facts *f, uint32_t event)
+{
+	const char *text = fact_text(f, event);
+
+	return arena_strndup(f->arena, text, strcspn(text, "\n"));
+}
+
+/* A master waits for its workers: who of the tree has a client says more than the root. */
 const char *suspect_of(const struct facts *f, const struct round_fact *r)
 {
-	const char *text = fact_text(f, r->autopsy);
+	const char *root = r->autopsy ? first_line(f, r->autopsy) : "not looked at";
 
-	if (!r->autopsy)
-		return "not looked at";
-	return arena_strndup(f->arena, text, strcspn(text, "\n"));
+	if (!r->autopsy || strstr(root, "client #"))
+		return root;
+	for_each_event(f, EV_AUTOPSY, n) {
+		if (fact_event(f, n)->round != r->id || fact_t(f, n) > fact_t(f, r->kill) || n == r->autopsy)
+			continue;
+		const char *text = first_line(f, n);
+
+		if (strstr(text, "client #"))
+			return arena_printf(f->arena, "%s, in process %lld", text, (long long)fact_a(f, n));
+	}
+	return root;
 }
 
 nsec_t end_time(const struct facts *f, const struct conn_fact *c)

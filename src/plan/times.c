@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <string.h>
 
+#include "base/names.h"
 #include "plan/parts.h"
 
 #define DEFAULT_AT_LATEST (300 * NSEC_PER_MSEC)
@@ -38,6 +39,9 @@ void plan_signals(struct builder *b)
 	for (size_t i = 0; i < sc->n_signals; i++)
 		if (!sc->signals[i].signo)
 			sc->signals[i].signo = first;
+	if (sc->sweep && sc->n_signals && signal_ignored_by_default(sc->signals[0].signo))
+		plan_skip(b, "%s is dropped by the kernel until its handler is installed: what is lost in the start is nobody's fault",
+			  signal_name(sc->signals[0].signo));
 }
 
 static void add_step(struct builder *b, enum step_do what)

@@ -271,13 +271,22 @@ static bool spins(const struct look *look, struct buf *out)
 	return false;
 }
 
+/* A master may hold the listener for its workers and wait for these alone. What cannot be told is taken for watched. */
+static bool watches_a_listener(const struct look *look)
+{
+	for (size_t i = 0; i < look->n_rows; i++)
+		if (look->row[i].r.state == LISTEN && autopsy_watches(look->p.pid, look->row[i].fd) != 0)
+			return true;
+	return false;
+}
+
 static bool main_waits(const struct look *look, struct buf *out)
 {
 	const struct look_thread *t = main_thread(look);
 
 	if (!t)
 		return false;
-	if (look->n_listeners && waits_for_events(t))
+	if (look->n_listeners && waits_for_events(t) && watches_a_listener(look))
 		buf_adds(out, "it still listens and waits for connections as if no signal had come: ");
 	buf_printf(out, "main thread '%s' in ", t->comm);
 	call_text(look, t, out);
