@@ -163,6 +163,16 @@ struct hand {
 	nsec_t t_seen, t_look;
 };
 
+struct pressure {
+	nsec_t before[2];       /* -1: not to be had */
+};
+
+struct patience {
+	nsec_t start, asked, until;     /* asked: until, as it was in the beginning */
+	bool known;
+	struct pressure pressure;
+};
+
 struct run {
 	struct world *world;
 	struct loop *loop;
@@ -229,7 +239,7 @@ struct run {
 	unsigned n_actions;
 	nsec_t t_on[ON_EXIT + 1];       /* when each trigger event came, 0: not yet */
 	nsec_t t_signal, t_prev_signal, t_grace;
-	nsec_t pressure_before[2];      /* at the first signal; -1: not to be had */
+	struct pressure pressure;       /* at the first signal */
 	unsigned n_signals;
 	int last_signo;
 	bool second_contract;
@@ -415,8 +425,9 @@ void listen_rows(struct run *r, const char *when);
 /* pressure.c: the time in which somebody waited for a CPU */
 void pressure_open(struct world *w);
 void pressure_close(struct world *w);
-void pressure_begin(struct run *r);             /* the first signal is sent */
-nsec_t pressure_since(struct run *r);           /* ns since then; 0 where the kernel does not say */
+void pressure_begin(const struct world *w, struct pressure *p);
+nsec_t pressure_since(const struct world *w, const struct pressure *p);         /* ns since then; 0 where the kernel does not say */
+bool patience_over(const struct world *w, struct patience *p, nsec_t now);      /* moves until by it, up to twice the wait */
 bool grace_over(struct run *r);                 /* moves t_grace by it, up to twice the grace */
 
 /* ask.c: one GET, asynchronously; fn gets the status or -errno */

@@ -36,21 +36,21 @@ void pressure_close(struct world *w)
 			close(w->pressure_fds[i]);
 }
 
-void pressure_begin(struct run *r)
+void pressure_begin(const struct world *w, struct pressure *p)
 {
 	for (int i = 0; i < 2; i++)
-		r->pressure_before[i] = total_of(r->world->pressure_fds[i]);
+		p->before[i] = total_of(w->pressure_fds[i]);
 }
 
-nsec_t pressure_since(struct run *r)
+nsec_t pressure_since(const struct world *w, const struct pressure *p)
 {
 	nsec_t most = 0;
 
 	for (int i = 0; i < 2; i++) {
-		nsec_t now = total_of(r->world->pressure_fds[i]);
+		nsec_t now = total_of(w->pressure_fds[i]);
 
-		if (r->pressure_before[i] >= 0 && now - r->pressure_before[i] > most)
-			most = now - r->pressure_before[i];
+		if (p->before[i] >= 0 && now - p->before[i] > most)
+			most = now - p->before[i];
 	}
 	return most;
 }
@@ -61,8 +61,25 @@ bool grace_over(struct run *r)
 		return false;
 	if (!r->t_signal)
 		return true;
-	nsec_t within = r->sc->expect.within, waited = pressure_since(r);
+	nsec_t within = r->sc->expect.within, waited = pressure_since(r->world, &r->pressure);
 
 	r->t_grace = r->t_signal + within + (waited < within ? waited : within);
 	return clock_now() >= r->t_grace;
+}
+
+/* Most waits are over in no time; only for a long one is the beginning looked at. */
+#define LONG_WAIT (50 * NSEC_PER_MSEC)
+
+bool patience_over(const struct world *w, struct patience *p, nsec_t now)
+{
+	if (!p->known && now - p->start >= LONG_WAIT) {
+		pressure_begin(w, &p->pressure);
+		p->known = true;
+	}
+	if (now < p->until || !p->known)
+		return now >= p->until;
+	nsec_t asked = p->asked - p->start, waited = pressure_since(w, &p->pressure);
+
+	p->until = p->asked + (waited < asked ? waited : asked);
+	return now >= p->until;
 }

@@ -45,6 +45,8 @@ static void watch_log(struct run *r)
 
 bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 {
+	struct patience p = {.start = clock_now(), .asked = until, .until = until};
+
 	for (;;) {
 		if (r->world->interrupted)
 			return false;
@@ -63,9 +65,9 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 		r->look = NSEC_NEVER;
 		if (cond(r))
 			return true;
-		if (now >= until)
+		if (patience_over(r->world, &p, now))
 			return false;
-		nsec_t next = until, act = actions_next(r);
+		nsec_t next = p.until, act = actions_next(r);
 
 		if (act != NSEC_NEVER && act - 150 * NSEC_PER_USEC < next)
 			next = act - 150 * NSEC_PER_USEC;
@@ -213,7 +215,7 @@ static void drain(struct run *r)
 	/* the signal may hang on an event that never comes: then this ends it */
 	pump(r, round_over, unsignalled);
 	if (r->t_signal)
-		events_add(r->ev, EV_CPU_WAIT, -1, pressure_since(r), 0, NULL);
+		events_add(r->ev, EV_CPU_WAIT, -1, pressure_since(r->world, &r->pressure), 0, NULL);
 	if (r->world->interrupted)
 		return;
 	/* it may have gone between two looks */

@@ -269,7 +269,7 @@ static void shoot(struct run *r, struct action *a)
 
 	if (!r->t_signal) {
 		before_first_signal(r);
-		pressure_begin(r);
+		pressure_begin(r->world, &r->pressure);
 	}
 	nsec_t before = clock_now();
 	int rc = send_to(r, s, whom, sizeof whom);

@@ -10,6 +10,7 @@ KeyboardInterrupt that meets the traceback of the first is swallowed, now and th
 """
 import http.client
 import os
+import select
 import signal
 import socket
 import sys
@@ -75,8 +76,15 @@ if "no-reuse" not in switches:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 listener.bind(("127.0.0.1", port))
 listener.listen(64)
+# a signal between Python's last look at its flag and accept() would wait for the next client (seen): its byte in a pipe does not
+wake, woken = os.pipe()
+os.set_blocking(woken, False)
+signal.set_wakeup_fd(woken)
 try:
     while True:     # no daemons: Python waits for the threads before it ends
+        if wake in select.select([listener, wake], [], [])[0]:
+            os.read(wake, 64)
+            continue
         threading.Thread(target=serve, args=(listener.accept()[0],)).start()
 finally:
     listener.close()
