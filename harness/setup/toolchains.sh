@@ -51,5 +51,6 @@ target "uvicorn (Debian)" "harness/setup/apt.sh uvicorn" system_python uvicorn
 target "http.server" "harness/setup/apt.sh python3" have python3
 target tini "harness/setup/apt.sh tini" have tini
 target dumb-init "harness/setup/apt.sh dumb-init" have dumb-init
+target tcp_migrate_req "Linux 5.14" test -e /proc/sys/net/ipv4/tcp_migrate_req
 
 [ "$bad" -eq 0 ] || [ "${CI:-}" != true ] || exit 1

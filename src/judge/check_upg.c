@@ -184,7 +184,8 @@ const struct check check_upg_1 = {
 	.fix_node = "cluster: fork new workers, wait for 'listening', then disconnect the old ones; the primary keeps the socket.",
 	.fix_python = "gunicorn --reload is for development: send HUP; uvicorn behind gunicorn, or with an inherited --fd.",
 	.fix_c = "Pass the socket on over exec (no FD_CLOEXEC) or by SCM_RIGHTS; close yours when the other one accepts.",
-	.fix_nginx = "Nothing to do: HUP and USR2 keep the socket. HAProxy: -x or the master-worker mode, not -dR.",
+	.fix_nginx = "Nothing to do: HUP and USR2 keep the socket. HAProxy: -x or the master-worker mode, not -dR; -sf alone only with "
+		     "net.ipv4.tcp_migrate_req=1 (Linux 5.14): then the kernel moves the accept queue.",
 };
 
 const struct check check_upg_2 = {

@@ -129,13 +129,14 @@ bool generation_adopt(struct run *r)
 	return true;
 }
 
-/* Does the contract let this one go on: the master, or who listens by a newer socket as well? */
+/* Does the contract let this one go on: the master, or who listens by a newer socket as well? Without a stream nobody asks the new
+ * one anything, and that it listens is all there is to wait for. */
 static bool may_stay(const struct run *r, const struct member *m)
 {
 	const struct member *newest = member_of(r->hand, m->pid);
+	unsigned serves = has_loops(r) ? r->hand->answered : r->hand->found;
 
-	return m->generation >= r->hand->answered || (!r->sc->restart.newest && m->pid == r->pid) ||
-	       (newest && newest->generation >= r->hand->answered);
+	return m->generation >= serves || (!r->sc->restart.newest && m->pid == r->pid) || (newest && newest->generation >= serves);
 }
 
 bool generation_old_gone(struct run *r)
