@@ -1,7 +1,5 @@
-/* RESP, the protocol of Redis: replies read with hiredis' reader, one reader an answer, made when its first byte comes.
- *
- * The reader knows RESP2. Of RESP3 the types that stand alone or at the top of a reply are rewritten line by line before it
- * sees them; a push that answers nothing is read and dropped. */
+/* RESP, the protocol of Redis: replies read with hiredis' reader, one reader an answer, made when its first byte comes. What it is fed is
+ * resp_scan.c's. A push of RESP3 that answers nothing is read and dropped. */
 #include "proto/resp.h"
 
 #include <hiredis/read.h>
@@ -14,14 +12,12 @@
 #define LINE_MAX (64 * 1024)            /* of a line that has no end */
 
 struct resp {
-	redisReader *reader;
+	struct resp_scan s;     /* of the reply at hand: nothing of it came as long as todo is 0 */
 	struct answer *an;      /* while feed() runs */
 	uint8_t kind;           /* enum resp_kind */
-	uint8_t n;              /* bytes in line */
-	bool push, inside;      /* the reply at hand is a push; its first line has been handed on */
+	bool aside, leaves;     /* the push at hand is the server's own matter; or says that a subscription ended */
 	char nonce[NONCE_LEN];
-	char line[24];          /* the first line of a reply whose type must be rewritten */
-	char note[60];          /* of an error: its text */
+	char note[51];          /* of an error: its text */
 };
 
 _Static_assert(sizeof(struct resp) <= 128, "19,000 connections keep one each");
@@ -67,13 +63,26 @@ static void take_echo(struct resp *st, const char *s, size_t n)
 		st->an->echo_bad_at = (int64_t)good;
 }
 
+/* A push says in its first word what it is. */
+static void take_push(struct resp *st, const char *s, size_t n)
+{
+	static const char *const own[] = {"invalidate", "tracking-redir-broken"};
+	static const char leaves[] = "unsubscribe";
+
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		st->aside |= n == strlen(own[i]) && !memcmp(s, own[i], n);
+	st->leaves = n >= sizeof leaves - 1 && !memcmp(s + n - (sizeof leaves - 1), leaves, sizeof leaves - 1);
+}
+
 static void *on_string(const redisReadTask *task, char *s, size_t n)
 {
 	struct resp *st = task->privdata;
 
-	if (!is_top(task) || st->push)
+	if (st->s.push && task->parent && is_top(task->parent) && !task->idx)
+		take_push(st, s, n);
+	if (!is_top(task) || st->s.push)
 		return something;
-	if (task->type == REDIS_REPLY_ERROR)
+	if (task->type == REDIS_REPLY_ERROR || st->s.error)
 		take_error(st, s, n);
 	else if (st->kind == RESP_ECHOES)
 		take_echo(st, s, n);
@@ -128,74 +137,15 @@ static void resp_stop(void *state)
 {
 	struct resp *st = state;
 
-	if (st->reader)
-		redisReaderFree(st->reader);
-	st->reader = NULL;
+	if (st->s.reader)
+		redisReaderFree(st->s.reader);
+	st->s.reader = NULL;
 }
 
 static void bad(struct answer *an, const char *what)
 {
 	an->state = ANSWER_BAD;
 	an->bad = what;
-}
-
-/* The first line of a reply, as RESP2 would have said it. Types that RESP2 has are left alone. */
-static void rewrite(struct resp *st)
-{
-	char c = st->line[0];
-
-	st->push = c == '>';
-	if (c == '>' || c == '~') {
-		st->line[0] = '*';
-	} else if (c == '#' || c == ',' || c == '(') {
-		st->line[0] = '+';
-	} else if (c == '=' || c == '!') {
-		st->line[0] = '$';
-	} else if (c == '_') {
-		memcpy(st->line, "$-1\r\n", 5);
-		st->n = 5;
-	} else if (c == '%') {
-		unsigned pairs = 0;
-
-		for (unsigned i = 1; i < st->n && st->line[i] >= '0' && st->line[i] <= '9' && pairs < 1000000; i++)
-			pairs = pairs * 10 + (unsigned)(st->line[i] - '0');
-		struct buf b = {0};
-
-		buf_printf(&b, "*%u\r\n", pairs * 2);
-		memcpy(st->line, b.p, b.n);
-		st->n = (uint8_t)b.n;
-		buf_free(&b);
-	}
-}
-
-/* Bytes of the first line into st->line until it is whole; then it goes to the reader. Returns how many it took. */
-static size_t first_line(struct resp *st, const uint8_t *p, size_t n, struct answer *an)
-{
-	size_t used = 0;
-
-	while (used < n) {
-		uint8_t c = p[used++];
-
-		st->line[st->n++] = (char)c;
-		if (c == '\n')
-			break;
-		if (st->n == sizeof st->line) {
-			bad(an, "a RESP3 line that is too long");
-			return used;
-		}
-	}
-	if (st->line[st->n - 1] == '\n') {
-		rewrite(st);
-		redisReaderFeed(st->reader, st->line, st->n);
-		st->inside = true;
-		st->n = 0;
-	}
-	return used;
-}
-
-static bool is_resp3(uint8_t c)
-{
-	return c && strchr(">~#,(=!_%", c);
 }
 
 /* What hiredis keeps until it has the whole of it is bounded: a length is only a claim. */
@@ -206,68 +156,59 @@ static bool too_much(const redisReader *r)
 	return kept > BULK_MAX || (kept > LINE_MAX && r->buf[r->pos] != '$');
 }
 
-/* Looks for a whole reply in what the reader has. true: there is one; *ret_left: bytes behind it. */
-static bool one_reply(struct resp *st, struct answer *an, size_t *ret_left)
-{
-	void *reply = NULL;
-
-	*ret_left = 0;
-	st->reader->privdata = st;      /* hiredis' own macro for this casts the pointer to int */
-	if (redisReaderGetReply(st->reader, &reply) != REDIS_OK) {
-		bad(an, "not RESP: hiredis' reader refuses a type, a length or the nesting");
-		return false;
-	}
-	if (!reply) {
-		if (too_much(st->reader))
-			bad(an, "a string of more than 64 MiB, or a line of more than 64 KiB (our limits)");
-		return false;
-	}
-	*ret_left = st->reader->len - st->reader->pos;
-	return true;
-}
-
 /* A reply is whole. Of a subscription it is one of many. */
 static void reply_done(struct resp *st, struct answer *an)
 {
-	bool push = st->push;
+	bool streams = st->kind == RESP_STREAMS, answers = !st->s.push;
 
-	st->inside = st->push = false;
-	if (st->kind == RESP_STREAMS && !an->note) {
-		an->state = ANSWER_BODY;
-		an->status = 200;
-	} else if (!push) {
+	if (st->s.push)
+		answers = streams ? !st->aside : st->kind == RESP_LEAVES && st->leaves;
+	st->aside = st->leaves = false;
+	if (answers && (!streams || an->note)) {
 		an->status = an->status ? an->status : 200;
 		an->state = ANSWER_DONE;
-	} else {
+	} else if (answers || an->status) {
+		an->state = ANSWER_BODY;
+		an->status = 200;
+	} else {                        /* what was read was no part of the answer */
 		an->state = ANSWER_NONE;
+		an->body = 0;
+		an->hash = FNV1A_START;
 	}
 }
 
-/* One reply, or as much of it as is there. hiredis takes all that it is fed, so what follows a whole reply is taken back. */
+/* What the reader has of the reply: the whole of it, once the scan has seen its end. */
+static void look(struct resp *st, struct answer *an)
+{
+	void *reply = NULL;
+
+	if (redisReaderGetReply(st->s.reader, &reply) != REDIS_OK || (reply != NULL) != !st->s.todo)
+		bad(an, "not RESP: hiredis' reader refuses a number or a length");
+	else if (reply)
+		reply_done(st, an);
+	else if (too_much(st->s.reader))
+		bad(an, "a string of more than 64 MiB, or a line of more than 64 KiB (our limits)");
+}
+
+/* One reply, or as much of it as is there. */
 static size_t feed_some(struct resp *st, const uint8_t *p, size_t n, struct answer *an)
 {
-	size_t used = 0, left;
+	const char *why;
+	size_t used;
 
-	if (!st->inside && (st->n || is_resp3(p[0]))) {
-		used = first_line(st, p, n, an);
-	} else {
-		/* by pieces: a burst of small messages is not to be copied again for each of them */
-		used = n < 4096 ? n : 4096;
-		st->inside = true;
-		redisReaderFeed(st->reader, (const char *)p, used);
-	}
-	if (an->state == ANSWER_BAD || !st->inside)
-		return used;
-	if (!st->push)
+	if (!st->s.todo)
+		resp_scan_begin(&st->s);
+	used = resp_scan(&st->s, p, n, &why);
+	an->hash = fnv1a(an->hash, p, used);
+	an->bytes += used;
+	an->body += used;
+	if (!st->s.push || st->kind == RESP_STREAMS)
 		an->state = ANSWER_BODY;
-	if (!one_reply(st, an, &left))
-		return used;
-	reply_done(st, an);
-	if (left) {
-		redisReaderFree(st->reader);
-		st->reader = NULL;
-	}
-	return used - left;
+	if (why)
+		bad(an, why);
+	else
+		look(st, an);
+	return used;
 }
 
 static size_t resp_feed(void *state, const uint8_t *p, size_t n, struct answer *an, struct buf *reply)
@@ -277,19 +218,13 @@ static size_t resp_feed(void *state, const uint8_t *p, size_t n, struct answer *
 
 	(void)reply;
 	st->an = an;
-	while (used < n && an->state != ANSWER_DONE && an->state != ANSWER_BAD) {
-		if (!st->reader) {
-			st->reader = redisReaderCreateWithFunctions(&functions);
-			if (!st->reader)
-				abort();
-		}
-		size_t some = feed_some(st, p + used, n - used, an);
-
-		an->hash = fnv1a(an->hash, p + used, some);
-		an->bytes += some;
-		an->body += some;
-		used += some;
-	}
+	if (!st->s.reader)
+		st->s.reader = redisReaderCreateWithFunctions(&functions);
+	if (!st->s.reader)
+		abort();
+	st->s.reader->privdata = st;    /* hiredis' own macro for this casts the pointer to int */
+	while (used < n && an->state != ANSWER_DONE && an->state != ANSWER_BAD)
+		used += feed_some(st, p + used, n - used, an);
 	return used;
 }
 
@@ -298,7 +233,7 @@ static void resp_eof(void *state, struct answer *an)
 {
 	struct resp *st = state;
 
-	if (an->state == ANSWER_BODY && an->until_close && !st->inside && !st->n)
+	if (an->state == ANSWER_BODY && an->until_close && !st->s.todo)
 		an->state = ANSWER_DONE;
 }
 

@@ -91,6 +91,8 @@ enum resp_kind resp_kind(const char *line)
 			kind = RESP_WAITS;
 		else if (first && listed("SUBSCRIBE PSUBSCRIBE SSUBSCRIBE MONITOR", &word))
 			kind = RESP_STREAMS;
+		else if (first && listed("UNSUBSCRIBE PUNSUBSCRIBE SUNSUBSCRIBE", &word))
+			kind = RESP_LEAVES;
 		else if (first && nonce && listed("ECHO PING GATE", &word))
 			kind = RESP_ECHOES;
 		else if (reads && listed("BLOCK", &word))
