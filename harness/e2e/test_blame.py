@@ -89,3 +89,13 @@ def test_python_s_answer_to_ctrl_c_is_no_crash(cli):
     assert bad == {("EXI-3", "FAIL", "SHOULD")}
     found = finding(report, "ways-terminal", "EXI-3")
     assert "KeyboardInterrupt" in found["hint"] and "3 of 3 rounds" in found["actual"]
+
+
+# Whether a fast stop cuts a request or the gate's answer comes first must not be left to chance: three rounds are compared.
+
+def test_a_fast_stop_is_the_same_for_all_whom_it_is_sent_to(cli):
+    bad, report = judged(cli, "ways-terminal", "fast-int")
+    assert bad == set() and report["exit"] == 0
+    assert finding(report, "ways-terminal", "SIG-5")["outcome"] == "PASS"
+    lost = next(s for s in report["scenarios"] if s["name"] == "ways-terminal")["connections"]
+    assert lost["fin-no-response"] + lost["reset-in-flight"] == 3

@@ -42,7 +42,7 @@ struct conn *conn_by_port(struct run *r, uint16_t src_port)
 	return NULL;
 }
 
-/* Every thread of the target asleep with a connection in the accept queue: nobody is on the way to accept it. */
+/* Every thread of the target asleep: with a connection in the accept queue nobody is on the way to accept it. */
 static bool target_asleep(struct run *r)
 {
 	struct proc v[64];
@@ -60,6 +60,20 @@ static bool target_asleep(struct run *r)
 	return n > 0;
 }
 
+/* Asleep in looks over three scheduling ticks: one look alone may come between a thread that has just been woken and its waker. */
+bool target_rests(struct run *r)
+{
+	nsec_t now = clock_now();
+
+	if (!target_asleep(r)) {
+		r->t_all_asleep = 0;
+		return false;
+	}
+	if (!r->t_all_asleep)
+		r->t_all_asleep = now;
+	return now - r->t_all_asleep >= 12 * NSEC_PER_MSEC;
+}
+
 static bool prove_backlog(struct run *r, struct conn *c, const struct diag_row *row)
 {
 	if (row->inode) {
@@ -68,19 +82,8 @@ static bool prove_backlog(struct run *r, struct conn *c, const struct diag_row *
 	}
 	if (row->state != TCP_ESTABLISHED || !all_acked(c))
 		return false;
-	if (!r->stopped) {
-		/* three looks in a row, a scheduling tick apart */
-		nsec_t now = clock_now();
-
-		if (!target_asleep(r)) {
-			r->t_all_asleep = 0;
-			return false;
-		}
-		if (!r->t_all_asleep)
-			r->t_all_asleep = now;
-		if (now - r->t_all_asleep < 12 * NSEC_PER_MSEC)
-			return false;
-	}
+	if (!r->stopped && !target_rests(r))
+		return false;
 	phase_proven(r, c, 0, r->stopped ? "handshake complete, target stopped, not accepted (inode 0)" :
 		     "handshake complete, not accepted (inode 0), every thread of the target asleep");
 	return true;

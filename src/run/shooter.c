@@ -116,6 +116,17 @@ void actions_event(struct run *r, enum trigger_on on, nsec_t t)
 		action_arm(r, &r->actions[i]);
 }
 
+bool actions_want(const struct run *r, enum trigger_on on)
+{
+	for (unsigned i = 0; i < r->n_actions; i++) {
+		const struct action *a = &r->actions[i];
+
+		if (!a->done && (a->sig ? &a->sig->when : &a->step->when)->on == on)
+			return true;
+	}
+	return false;
+}
+
 nsec_t actions_next(const struct run *r)
 {
 	nsec_t next = NSEC_NEVER;
@@ -292,6 +303,7 @@ static void shoot(struct run *r, struct action *a)
 	if (!r->t_signal) {
 		r->t_signal = before;
 		r->t_grace = before + r->sc->expect.within;
+		r->t_all_asleep = 0;
 		if (r->stopped)
 			target_stop_continue(r, false);
 		actions_event(r, ON_SIGNAL, before);

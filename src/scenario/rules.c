@@ -4,14 +4,15 @@
 
 #include "scenario/keys.h"
 
-#define LISTENER_CLOSED_AT_LATEST (300 * NSEC_PER_MSEC)
+#define STOP_SHOWS_AT_LATEST (300 * NSEC_PER_MSEC)
 #define LEAK_BATCHES 3
 
-/* Without its own limit only the listener's end has one: many good servers keep it open while they drain. */
+/* Without a limit of their own only the listener's end and the rest have one: many good servers keep it open while they drain,
+ * and some never rest. */
 static void trigger_rules(const struct node *map, struct trigger *t)
 {
 	if (!node_find(map, "at_latest"))
-		t->at_latest = t->on == ON_LISTENER_CLOSED ? LISTENER_CLOSED_AT_LATEST : NSEC_NEVER;
+		t->at_latest = t->on == ON_LISTENER_CLOSED || t->on == ON_SETTLED ? STOP_SHOWS_AT_LATEST : NSEC_NEVER;
 }
 
 /* Keys of a client that mean something in some phases only: written elsewhere they are a mistake. */
