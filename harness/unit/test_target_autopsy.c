@@ -2,68 +2,8 @@
 #include <poll.h>
 #include <pthread.h>
 
-#include "target/autopsy.h"
+#include "autopsy_rig.h"
 #include "target/autopsy_look.h"
-#include "target_rig.h"
-
-struct scene {
-	struct diag *diag;
-	int listener, client;
-	uint16_t port, client_port;
-	struct buf out;
-};
-
-static const char *peer(void *arg, uint16_t server, uint16_t client)
-{
-	const struct scene *s = arg;
-
-	return server == s->port && client == s->client_port ? "client #4 (idle keep-alive)" : NULL;
-}
-
-static const char *first_line(struct scene *s, pid_t pid)
-{
-	static char line[1024];
-
-	buf_clear(&s->out);
-	autopsy_process(pid, s->diag, peer, s, &s->out);
-	snprintf(line, sizeof line, "%.*s", (int)strcspn(s->out.p, "\n"), s->out.p);
-	return line;
-}
-
-/* Until the first line says so: a child may still be on its way into the call that it will be found in. */
-static void expect_first(struct scene *s, pid_t pid, const char *part)
-{
-	nsec_t until = clock_now() + 5 * NSEC_PER_SEC;
-
-	while (!strstr(first_line(s, pid), part))
-		ck_assert_msg(clock_now() < until, "no \"%s\" at the top of:\n%s", part, s->out.p);
-}
-
-static void expect_line(struct scene *s, pid_t pid, const char *part)
-{
-	nsec_t until = clock_now() + 5 * NSEC_PER_SEC;
-
-	while (first_line(s, pid) && !strstr(s->out.p, part))
-		ck_assert_msg(clock_now() < until, "no \"%s\" in:\n%s", part, s->out.p);
-}
-
-static void scene_end(struct scene *s, pid_t pid)
-{
-	rig_kill(pid);
-	if (s->listener > 0)
-		close(s->listener);
-	if (s->client > 0)
-		close(s->client);
-	diag_close(s->diag);
-	buf_free(&s->out);
-}
-
-static void waits(int ready, void *arg)
-{
-	(void)arg;
-	rig_say(ready, 1);
-	pause();
-}
 
 START_TEST(stopped)
 {
@@ -318,35 +258,6 @@ START_TEST(listens_without_looking)
 }
 END_TEST
 
-static void waits_for_child(int ready, void *arg)
-{
-	siginfo_t info;
-	pid_t pid = fork();
-
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, "slow\nhelper");
-		rig_say(ready, 1);
-		pause();
-	}
-	if (*(int *)arg)
-		waitpid(*(int *)arg == 1 ? pid : -1, NULL, 0);
-	else
-		waitid(P_PID, (id_t)pid, &info, WEXITED);
-}
-
-START_TEST(child_awaited)
-{
-	struct scene s = { .diag = rig_diag() };
-	pid_t pid = rig_child(waits_for_child, &_i, NULL);
-
-	expect_first(&s, pid, "waiting for a child process in wait");
-	expect_first(&s, pid, "'slow?helper' (state S) has not ended");
-	expect_line(&s, pid, "child ");
-	scene_end(&s, pid);
-}
-END_TEST
-
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
 
 static void *in_futex(void *arg)
@@ -487,7 +398,6 @@ int main(void)
 	tcase_add_test(tc, backend_awaited);
 	tcase_add_test(tc, still_listening);
 	tcase_add_test(tc, listens_without_looking);
-	tcase_add_loop_test(tc, child_awaited, 0, 3);
 	tcase_add_test(tc, thread_joined);
 	tcase_add_test(tc, thread_left);
 	tcase_add_test(tc, spinning);

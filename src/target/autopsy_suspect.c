@@ -164,23 +164,53 @@ static const struct proc *awaited_child(const struct look *look, const struct lo
 	return NULL;
 }
 
-static bool child_awaited(const struct look *look, struct buf *out)
+static bool has_our_listener(const struct look *look, const struct proc *child)
+{
+	struct holder who;
+
+	for (size_t i = 0; i < look->n_rows; i++)
+		if (look->row[i].r.state == LISTEN && census_socket_holders(&child->pid, 1, look->row[i].r.inode, &who, 1) > 0)
+			return true;
+	return false;
+}
+
+static bool child_text(const struct look *look, bool heirs_only, struct buf *out)
 {
 	for (size_t i = 0; i < look->n_threads; i++) {
 		const struct look_thread *t = &look->thread[i];
+		const struct proc *c = waits_for_child(t) ? awaited_child(look, t) : NULL;
+		bool heir = c && has_our_listener(look, c);
 
-		if (!waits_for_child(t))
+		if (!waits_for_child(t) || (heirs_only && !heir))
 			continue;
-		const struct proc *c = awaited_child(look, t);
-
 		buf_printf(out, "waiting for a child process in %s", call_name(t));
 		if (c)
 			buf_printf(out, ": %d '%s' (state %c) has not ended", c->pid, c->comm, c->state);
 		if (c && look->n_children > 1)
 			buf_printf(out, ", of %zu children", look->n_children);
+		if (heir)
+			buf_adds(out, "; it has the same listening socket open");
 		return true;
 	}
 	return false;
+}
+
+static bool child_awaited(const struct look *look, struct buf *out)
+{
+	return child_text(look, false, out);
+}
+
+/* Who waits for its successor stays as long as that one does, whatever clients it has besides. */
+static bool heir_awaited(const struct look *look, struct buf *out)
+{
+	struct buf client = {0};
+
+	if (!child_text(look, true, out))
+		return false;
+	if (client_open(look, &client))
+		buf_printf(out, "; and %s", client.p);
+	buf_free(&client);
+	return true;
 }
 
 /* A thread that reads from or writes to somebody who is not a client: the backend, a message queue, a pipe. */
@@ -300,8 +330,8 @@ static bool main_waits(const struct look *look, struct buf *out)
 void suspect_text(const struct look *look, struct buf *out)
 {
 	static bool (*const rules[])(const struct look *, struct buf *) = {
-		is_dead, is_stopped, is_uninterruptible, signal_blocked, zero_window, client_open, child_awaited,
-		peer_awaited, thread_holds, spins, main_waits,
+		is_dead, is_stopped, is_uninterruptible, signal_blocked, zero_window, heir_awaited, client_open,
+		child_awaited, peer_awaited, thread_holds, spins, main_waits,
 	};
 
 	for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
