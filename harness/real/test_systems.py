@@ -90,3 +90,23 @@ def test_s1_the_old_process_is_named(name, program, mark, tmp_path, monkeypatch)
     held = [e for e in events if e["kind"] == "port-holder" and re.search(rf"s1 \(pid {old}, fd \d+\) listens", e["text"])]
     assert len({e["port"] for e in held}) == 2, text
     assert re.search(rf"s1 \(pid {old}, fd \d+\)\s+listens", text), text
+
+
+@pytest.mark.go
+def test_the_goroutine_that_is_stuck_is_named(program, mark, tmp_path, monkeypatch):
+    """Of a Go target that was asked for its stacks: its own last lines, where main waits, and the worker that main waits for."""
+    _, report, text = judged.run(BY_NAME["go-s8c-busy"], program, mark, tmp_path, monkeypatch)
+    exi_2 = next(v for v in report["scenarios"][0]["verdicts"] if v["check"] == "EXI-2")
+    assert re.search(r"goroutine 1 \[\S*Wait\S*\] in main\.main \(main\.go:\d+\), goroutine \d+ \[sleep\] in main\.\(\*pool\)\.item",
+                     exi_2["actual"]), text
+    tail = report["scenarios"][0]["target_tail"]
+    assert "stopping\ngoroutine 1 [" in tail and "SIGQUIT: quit" not in tail and "rflags" not in tail, tail
+
+
+@pytest.mark.go
+def test_s6c_who_waits_for_whom(program, mark, tmp_path, monkeypatch):
+    """The article's parents wait in cmd.Run() for the child that has taken over: named before the clients that they hold."""
+    _, report, text = judged.run(BY_NAME["go-s6c-article"], program, mark, tmp_path, monkeypatch)
+    upg_2 = next(v for v in report["scenarios"][0]["verdicts"] if v["check"] == "UPG-2")
+    assert re.search(r"with the listening socket open: waiting for a child process in waitid: \d+ 's6c' \(state S\) has not ended; it "
+                     r"has the same listening socket open", upg_2["actual"]), text

@@ -263,6 +263,9 @@ static const char *tail_of(const struct facts *f, const struct result *ret, stru
 			       arena_printf(arena, "%s%s%s", tail,
 				       tail[strlen(tail) - 1] == '\n' ? "" : "\n", fact_text(f, n)) :
 			       fact_text(f, n);
+	for_each_event(f, EV_STACKS, n)
+		tail = arena_printf(arena, "%s%s%s", tail ? tail : "", tail && *tail && tail[strlen(tail) - 1] != '\n' ? "\n" : "",
+				    fact_text(f, n));
 	return tail && *tail ? tail : NULL;
 }
 

@@ -63,7 +63,7 @@ static const char *first_line(const struct facts *f, uint32_t event)
 }
 
 /* A master waits for its workers: who of the tree has a client says more than the root. */
-const char *suspect_of(const struct facts *f, const struct round_fact *r)
+static const char *suspect_process(const struct facts *f, const struct round_fact *r)
 {
 	const char *root = r->autopsy ? first_line(f, r->autopsy) : "not looked at";
 
@@ -78,6 +78,27 @@ const char *suspect_of(const struct facts *f, const struct round_fact *r)
 			return arena_printf(f->arena, "%s, in process %lld", text, (long long)fact_a(f, n));
 	}
 	return root;
+}
+
+/* Where main waits, and, of what else waits in the program, the first: it may be what main waits for. */
+static const char *goroutines_of(const struct facts *f, uint32_t stacks)
+{
+	const char *main = first_line(f, stacks), *rest = fact_text(f, stacks) + strlen(main);
+	size_t n = *rest ? strcspn(++rest, "\n") : 0;
+	const char *second = arena_strndup(f->arena, rest, n);
+
+	return strstr(second, "] in main.") ? arena_printf(f->arena, "%s, %s", main, second) : main;
+}
+
+/* A runtime's own dump says where in the program it waits. */
+const char *suspect_of(const struct facts *f, const struct round_fact *r)
+{
+	const char *process = suspect_process(f, r);
+
+	for_each_event(f, EV_STACKS, n)
+		if (fact_event(f, n)->round == r->id && fact_a(f, n) == fact_a(f, r->autopsy))
+			return arena_printf(f->arena, "%s; %s", process, goroutines_of(f, n));
+	return process;
 }
 
 nsec_t end_time(const struct facts *f, const struct conn_fact *c)

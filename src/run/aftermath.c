@@ -97,9 +97,11 @@ void autopsy_and_kill(struct run *r, const char *why)
 	if (runtime) {
 		events_addf(r->ev, EV_HARNESS_KILL, -1, r->pid, SIGQUIT, "the %s runtime prints all its stacks", runtime);
 		r->harness_killed = true;
+		logs_dump_begins(r);
 		syscall(SYS_pidfd_send_signal, r->pidfd, SIGQUIT, NULL, 0);
 		/* Go exits after its dump, Java goes on: its dump is over when its log stands still */
 		pump(r, gone, clock_now() + 500 * NSEC_PER_MSEC);
+		logs_dump_read(r, runtime);
 	}
 	events_add(r->ev, EV_HARNESS_KILL, -1, r->pid, SIGKILL, why);
 	r->harness_killed = true;

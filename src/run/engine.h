@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "proto/proto.h"
+#include "run/logs.h"
 #include "run/run.h"
 #include "target/census.h"
 #include "target/launch.h"
@@ -122,14 +123,6 @@ struct action {
 	bool done;
 	regex_t re;
 	bool has_re;
-};
-
-struct log_file {                       /* stdout or stderr of the target */
-	char path[512];
-	int fd;                         /* our reading end */
-	int64_t at;                     /* scanned up to here */
-	int64_t from;                   /* what was said before belongs to a round before */
-	int64_t at_signal;              /* its size when the first signal was sent */
 };
 
 struct member {                         /* of a generation: a process, with the socket by which it was found */
@@ -391,16 +384,6 @@ void root_settle(struct run *r);                                /* until it slee
 void target_settle(struct run *r);                              /* until no thread runs and the counts stand still */
 int ports_choose(struct run *r);
 void ports_release(struct run *r);
-
-/* logs.c */
-int log_open(struct run *r, struct log_file *lf, const char *name);
-void logs_watch(struct run *r);
-void logs_begin_here(struct run *r);                            /* of a round that goes on in the same files */
-void target_files(struct run *r, bool close_them);
-/* Can the target's output go on? False: the disk that it goes to is full. */
-bool log_has_room(const struct log_file *lf);
-const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes);
-bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream);
 
 /* ready.c */
 int target_await_ready(struct run *r);

@@ -9,12 +9,16 @@
 #include <unistd.h>
 
 #include "run/engine.h"
+#include "target/go_dump.h"
+
+#define DUMP_MAX (1u << 20)
 
 /* One descriptor for both: the target appends to it, we read at our own offsets. */
 int log_open(struct run *r, struct log_file *lf, const char *name)
 {
 	if (lf->fd >= 0)
 		return 0;               /* the restart goes on in the same files */
+	lf->dumped = false;
 	snprintf(lf->path, sizeof lf->path, "%s/%s", r->dir, name);
 	lf->fd = open(lf->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_TRUNC, 0644);
 	if (lf->fd < 0)
@@ -117,6 +121,35 @@ bool log_has_room(const struct log_file *lf)
 	return geteuid() ? fs.f_bavail > 0 : fs.f_bfree > 0;
 }
 
+void logs_dump_begins(struct run *r)
+{
+	struct stat st;
+
+	for (int i = 0; i < 2; i++)
+		if (r->logs[i].fd >= 0 && fstat(r->logs[i].fd, &st) == 0) {
+			r->logs[i].at_dump = st.st_size;
+			r->logs[i].dumped = true;
+		}
+}
+
+/* Go prints to stderr, and what it prints is long: ten thousand goroutines are megabytes. */
+void logs_dump_read(struct run *r, const char *runtime)
+{
+	struct buf dump = {0}, ways = {0};
+	struct log_file *lf = &r->logs[1];
+	ssize_t got;
+
+	while (!strcmp(runtime, "go") && lf->dumped && dump.n < DUMP_MAX &&
+	       (got = pread(lf->fd, r->buf, RUN_BUF, lf->at_dump + (off_t)dump.n)) > 0)
+		buf_add(&dump, r->buf, (size_t)got);
+	size_t n = dump.n ? go_dump(dump.p, dump.n, &ways) : 0;
+
+	if (n)
+		events_add(r->ev, EV_STACKS, -1, r->pid, (int64_t)n, ways.n ? ways.p : "all goroutines are the runtime's own");
+	buf_free(&dump);
+	buf_free(&ways);
+}
+
 const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes)
 {
 	struct stat st;
@@ -126,8 +159,9 @@ const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, u
 	if (lf->fd < 0 || fstat(lf->fd, &st) < 0 || !st.st_size)
 		return "";
 	*ret_bytes = (uint64_t)st.st_size;
-	off_t from = st.st_size > (off_t)sizeof tail - 1 ? st.st_size - (off_t)sizeof tail + 1 : 0;
-	ssize_t n = pread(lf->fd, tail, sizeof tail - 1, from);
+	off_t end = lf->dumped ? lf->at_dump : st.st_size;
+	off_t from = end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0;
+	ssize_t n = pread(lf->fd, tail, (size_t)(end - from), from);
 
 	if (n <= 0)
 		return "";
