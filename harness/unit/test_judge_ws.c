@@ -114,6 +114,18 @@ START_TEST(held_by_one_that_never_closes)
 }
 END_TEST
 
+/* Cut in the end, it is not told close_notify either. */
+START_TEST(cut_when_it_never_answered)
+{
+	int32_t c = websocket(PHASE_UPGRADED);
+
+	g.clients[0].never_closes = !_i;
+	events_add_at(&g.ev, AT(MS(2) + 15), 0, EV_TLS, c, 0x0304, 0, "TLS 1.3");
+	closes(MS(6), c, "101 Close 1001 ");
+	fails(_i ? "CON-7" : "");
+}
+END_TEST
+
 /* A client that answers it is owed the FIN. */
 START_TEST(held_after_its_close)
 {
@@ -182,5 +194,6 @@ int main(void)
 	T(dropped_while_streaming), T(held), T(half_an_event);
 	T(held_by_one_that_never_closes), T(held_after_its_close);
 	tcase_add_loop_test(tc, try_again_later, 0, 2);
+	tcase_add_loop_test(tc, cut_when_it_never_answered, 0, 2);
 	return rig_main(s);
 }

@@ -95,6 +95,14 @@ static bool gave_up(const struct facts *f, const struct conn_fact *c)
 	       (!released || fact_before(f, c->fail5xx, fact_t(f, released)));
 }
 
+/* Of a handshake 503 loses nothing: the WebSocket was not opened, and its client opens it elsewhere. */
+static bool refused_handshake(const struct facts *f, const struct conn_fact *c)
+{
+	const char *protocol = f->sc->clients[c->spec].protocol;
+
+	return c->status == 503 && protocol && strstr(protocol, "websocket");
+}
+
 static void refused_work(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
@@ -131,7 +139,7 @@ static void one_in_flight(struct sum *t, const struct conn_fact *c)
 	const struct facts *f = t->f;
 	nsec_t when = end_time(f, c);
 	bool told_5xx = c->fail5xx && fact_t(f, c->fail5xx) >= signal_begin(f, round_of(f, c)) &&
-			(gave_up(f, c) || (f->n_lines && c->line < f->n_lines && f->lines[c->line].ok));
+			!refused_handshake(f, c) && (gave_up(f, c) || (f->n_lines && c->line < f->n_lines && f->lines[c->line].ok));
 
 	if (told_5xx && by_contract(f, c, fact_t(f, c->fail5xx)))
 		t->contract++;
@@ -244,8 +252,10 @@ static void judge_con_3(
 						   fact_event(f, c->w_rst)->frame) :
 					   "");
 
-			if (sum_bad(&t, SHOULD, "server", "%s", text))
+			if (sum_bad(&t, SHOULD, "server", "%s", text)) {
 				cite_conn(f, ret, c);
+				ret->hint = conn_upgraded(f, c) ? "wait for the client's Close before the socket is closed" : NULL;
+			}
 		} else if (c->outcome == CONN_COMPLETED || c->outcome == CONN_RETRY_SAFE ||
 			   (c->phase == PHASE_PIPELINED && c->answers)) {
 			t.good++;

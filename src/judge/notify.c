@@ -26,6 +26,9 @@ static bool closed_by_drain(const struct facts *f, const struct conn_fact *c)
 	const struct round_fact *r = round_of(f, c);
 	uint32_t end;
 
+	/* a WebSocket whose Close was not answered is cut in the end, and that is its client's doing */
+	if (conn_upgraded(f, c) && f->sc->clients[c->spec].never_closes)
+		return false;
 	return c->tls && fact_before(f, c->tls, signal_begin(f, r)) && conn_how(f, c, &end) == HOW_FIN &&
 	       fact_t(f, end) >= signal_begin(f, r) && fact_t(f, end) < contract_from(f, r) &&
 	       c->outcome == CONN_COMPLETED && !charged_to_default(f, r);

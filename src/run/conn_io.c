@@ -67,17 +67,20 @@ void conn_queue(struct conn *c, struct buf *b, size_t n)
 void request_sent(struct run *r, struct conn *c)
 {
 	char nonce[NONCE_LEN + 1];
+	enum phase phase = c->client->spec->phase;
+	/* a handshake is a whole request, though its client has more to say behind the 101 */
+	bool part = c->withheld && !(c->client->proto->upgrades && phase != PHASE_HALF_HEADER && phase != PHASE_HALF_BODY);
 
 	c->asking = false;
 	/* a pipeline went in one send */
-	for (; c->told < c->asked - c->withheld; c->told++) {
+	for (; c->told < c->asked - part; c->told++) {
 		conn_nonce(r, c, c->told, nonce);
 		events_addf(r->ev, EV_REQUEST, c->index, c->told, c->request_n, "%s %s", nonce,
 			    conn_request(c, c->told)->line);
 	}
-	if (c->withheld) {
+	if (part) {
 		events_add(r->ev, EV_PARTIAL, c->index, c->rest_at, c->request_n, NULL);
-	} else if (c->client->spec->phase == PHASE_HALF_CLOSED && c->asked == c->client->n_rqs) {
+	} else if (phase == PHASE_HALF_CLOSED && c->asked == c->client->n_rqs) {
 		if (c->tls)
 			conn_tls_bye(c);
 		shutdown(c->w.fd, SHUT_WR);
@@ -237,6 +240,9 @@ static void conn_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n
 	}
 	c->read_any = true;
 	while (n && !c->bad && c->state != CONN_OVER) {
+		/* what follows a Close is discarded (RFC 6455 1.4): some libraries say it twice */
+		if (c->client->proto->upgrades && c->answered && c->an.status == 101)
+			break;
 		if (!c->answering)
 			answer_begin(r, c);     /* also for what nobody asked for: a 408, garbage */
 		size_t used = c->client->proto->feed(c->st, p, n, &c->an, &reply);
