@@ -54,7 +54,7 @@ def checks(words: str, suffix: str = "") -> list[str]:
 
 
 def words_of(column: str) -> tuple:
-    return () if column == "-" else tuple(shlex.split(column))
+    return () if column == "-" else tuple(word.replace("\\n", "\n") for word in shlex.split(column))
 
 
 def parse(text: str, file: str):

@@ -30,6 +30,7 @@ VERSIONS = {    # tool -> command whose output names its version
     "nginx": "nginx -v", "haproxy": "haproxy -v", "redis": "redis-server -v", "http.server": "/usr/bin/python3 -V",
     "gunicorn (Debian)": "/usr/bin/python3 -m gunicorn --version", "uvicorn (Debian)": "/usr/bin/python3 -m uvicorn --version",
     "tini": "tini --version", "dumb-init": "dumb-init --version", "go": "go version",
+    **{f"go/{name}": f"grep {name}/websocket {rows.ROOT}/fixtures/go/go.mod" for name in ("gorilla", "coder")},
 }
 
 HEAD = """# What drainspec says about real servers
@@ -61,7 +62,7 @@ def version(row) -> str:
     for tool in row.tools or ():
         if "/" in tool and not tool.startswith("go/"):
             return re.sub(r"^[a-z]+/(?:[a-z]+-)?", "", tool)
-        command = VERSIONS.get("go" if tool.startswith("go/") else tool, "")
+        command = VERSIONS.get(tool) or VERSIONS.get("go" if tool.startswith("go/") else tool, "")
         try:
             out = subprocess.run(f"PATH=$PATH:/usr/sbin:/sbin {command} 2>&1", shell=True, stdout=subprocess.PIPE, text=True,
                                  check=False, timeout=20).stdout

