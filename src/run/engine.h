@@ -351,8 +351,7 @@ int clients_arm(struct run *r);                                 /* opens and pro
 void phase_progress(struct run *r, struct conn *c);             /* called after each input */
 /* Since *t_since, set if it is 0, every thread of the target sleeps; or has computed for a tenth of a second. */
 bool target_waits(struct run *r, nsec_t *t_since);
-/* Does the whole target sleep, and has done so for 12 ms? Ask again and again; t_all_asleep starts it anew. */
-bool target_rests(struct run *r);
+bool target_rests(struct run *r);      /* asleep as a whole for 12 ms of looks: ask again and again */
 bool phase_try_prove(struct run *r, struct conn *c);
 bool phase_awaits_gate(const struct conn *c);      /* nothing but the gate can prove it */
 void phase_proven(struct run *r, struct conn *c, uint32_t inode, const char *how);
@@ -394,8 +393,7 @@ int notify_open(struct run *r, char *name, size_t n);
 int actions_prepare(struct run *r);
 void actions_event(struct run *r, enum trigger_on on, nsec_t t);
 nsec_t actions_next(const struct run *r);
-/* Does one that is not done yet wait for this event? */
-bool actions_want(const struct run *r, enum trigger_on on);
+bool actions_want(const struct run *r, enum trigger_on on);     /* does one of them still wait for it? */
 void actions_run(struct run *r);
 void actions_free(struct run *r);
 bool actions_pending(const struct run *r);
