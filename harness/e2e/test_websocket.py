@@ -30,6 +30,9 @@ HABITS = [
 ]
 
 
+LATE = [("", ""), ("--refuses-late", ""), ("--forgets-late", "EXI-2")]
+
+
 def undecided(report):
     return [(s, check) for s, check, outcome, _ in support.verdicts(report) if outcome in ("UNSURE", "BROKEN")]
 
@@ -43,6 +46,17 @@ def test_habit(cli, switches, scenarios, must, should):
     assert not undecided(report), got
     assert support.red(report, "MUST") == set(must.split()), got
     assert support.red(report, "SHOULD") - CHANCE == set(should.split()), got
+
+
+@pytest.mark.parametrize("switches, must", LATE)
+def test_a_handshake_that_is_under_way(cli, switches, must):
+    """It is finished, and the WebSocket told to go at once; or refused. Who opens it and forgets it waits for a client that was not told."""
+    got = cli("check", "-P", "websocket", "--upgrade", "GET /", "--slow", "GET /slow", "--grace", "2s", "--only", "in-flight,half-header", "-o", "json",
+              "--", *SERVER, *switches.split())
+    assert not undecided(got.json), got
+    assert support.red(got.json, "MUST") == set(must.split()) and not support.red(got.json, "SHOULD"), got
+    proven = [s["name"] for s in got.json["scenarios"] for v in s["verdicts"] if v["check"] == "HAR-3" and v["outcome"] == "PASS"]
+    assert sorted(proven) == ["half-header", "in-flight"]
 
 
 def scenario(cli, headers, request="GET /"):

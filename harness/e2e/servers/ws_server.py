@@ -1,6 +1,6 @@
 """A WebSocket server with habits: each is seen in the wild, and none but the last few may make drainspec say a word.
 
-/ is a WebSocket that echoes and, with --ticks, sends by itself. SIGTERM: the listener is closed, every client gets a Close (1001),
+/ is a WebSocket that echoes and, with --ticks, sends by itself; /slow takes 400 ms for its handshake. SIGTERM: the listener is closed, every client gets a Close (1001),
 answers it, gets a FIN, and the server exits 0.
 """
 import argparse
@@ -13,6 +13,7 @@ GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 TICK = 0.02
 PATIENCE = 1.0
+SLOW = 0.4
 
 
 def arguments():
@@ -24,7 +25,8 @@ def arguments():
                       ("no-code", "a Close without a code"), ("close-twice", "a second Close behind the client's, as some libraries send"),
                       ("talks-on", "a message behind its own Close"), ("fin-at-once", "a FIN right behind its Close"),
                       ("never-reads", "reads nothing after the handshake"), ("subprotocol", "400 to who does not ask for `chat`"),
-                      ("deflates", "permessage-deflate, where it is offered"), ("wants-fin", "waits for the client's FIN when both have said Close")):
+                      ("deflates", "permessage-deflate, where it is offered"), ("refuses-late", "503 to a handshake that is not done when the signal comes"),
+                      ("forgets-late", "no Close to a WebSocket that opens after the signal"), ("wants-fin", "waits for the client's FIN when both have said Close")):
         parser.add_argument("--" + flag, action="store_true", help=why)
     parser.add_argument("--code", type=int, default=1001, help="of the Close")
     return parser.parse_args()
@@ -46,6 +48,11 @@ class Socket:
     async def handshake(self):
         head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.split("\r\n")[1:])}
+        if head.startswith("GET /slow "):
+            await asyncio.sleep(SLOW)
+        if self.leaving and self.options.refuses_late:
+            self.writer.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            return False
         protocols = fields.get("sec-websocket-protocol", "")
         if "sec-websocket-key" not in fields or (self.options.subprotocol and protocols != "chat"):
             self.writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -62,7 +69,7 @@ class Socket:
         text = "HTTP/1.1 101 Switching Protocols\r\n" + "".join(f"{name}: {value}\r\n" for name, value in said) + "\r\n"
         self.writer.write(text.encode() + (frame(TEXT, b"hello") if self.options.greets else b""))
         self.opened = True
-        if self.leaving:
+        if self.leaving and not self.options.forgets_late:
             self.goodbye()
         return True
 
@@ -161,7 +168,7 @@ async def main(options):
     for socket in list(sockets):
         socket.goodbye()
     if tasks:
-        await asyncio.wait(tasks, timeout=None if options.wants_fin else PATIENCE)
+        await asyncio.wait(tasks, timeout=None if options.wants_fin or options.forgets_late else PATIENCE)
 
 
 if __name__ == "__main__":
