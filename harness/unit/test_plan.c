@@ -244,7 +244,9 @@ START_TEST(plan_refusals)
 		{"clients: [{name: slow, phase: half-body}]\nthen: [{finish: slwo}]", "dir/x.yaml:2:8: there is no client "
 		 "'slwo', did you mean 'slow'?"},
 		{"clients: [{}]\nthen: [{finish: waiting}]", "dir/x.yaml:2:8: client 'waiting' is waiting: finish is for "
-		 "half-header, half-body, transaction and streaming (a call that keeps sending)"},
+		 "half-header, half-body, transaction, streaming (a call that keeps sending) and connected (asks only then)"},
+		{"clients: [{name: mute, phase: connected}]\nthen: [{finish: mute}]", "dir/x.yaml:2:8: client 'mute' has no request that "
+		 "it could finish with"},
 		{"clients: [{}]\nthen: [{read: all}]", "dir/x.yaml:2:8: there is no client that it could mean: read is for "
 		 "slow-reader"},
 		{"clients: [{port: http}]", "dir/x.yaml:1:11: client 'waiting': the target has no port 'http'"},

@@ -105,5 +105,6 @@ const struct check check_con_6 = {
 	.fix_c = "Keep idle connections in a list; when draining begins, close each of them whose "
 		 "receive queue is empty.",
 	.fix_nginx = "QUIT closes them at once; keepalive_min_timeout (1.27.4) spares the ones just "
-		     "used.",
+		     "used. HTTP/2 before 1.27.1 keeps a connection whose first bytes it reads while it stops: keepalive_timeout "
+		     "bounds it.",
 };

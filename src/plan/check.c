@@ -39,7 +39,7 @@ static bool step_fits(enum step_do what, enum phase phase)
 	switch (what) {
 	case STEP_FINISH:
 		return phase == PHASE_HALF_HEADER || phase == PHASE_HALF_BODY || phase == PHASE_PIPELINED ||
-		       phase == PHASE_STREAMING || phase == PHASE_TRANSACTION;
+		       phase == PHASE_STREAMING || phase == PHASE_TRANSACTION || phase == PHASE_CONNECTED;
 	case STEP_READ:
 		return phase == PHASE_SLOW_READER;
 	case STEP_CONNECT:
@@ -55,7 +55,7 @@ static bool step_fits(enum step_do what, enum phase phase)
 static int check_step(const struct builder *b, const struct step_spec *s)
 {
 	static const char *const owed[] = {
-		[STEP_FINISH] = "finish is for half-header, half-body, transaction and streaming (a call that keeps sending)",
+		[STEP_FINISH] = "finish is for half-header, half-body, transaction, streaming (a call that keeps sending) and connected (asks only then)",
 		[STEP_READ] = "read is for slow-reader",
 		[STEP_CONNECT] = "connect is for late",
 	};
@@ -69,6 +69,8 @@ static int check_step(const struct builder *b, const struct step_spec *s)
 	if (c && !step_fits(s->what, c->phase))
 		return err_at(b->reterr, s->at, "client '%s' is %s: %s", c->name, phase_rows[c->phase].name,
 			      owed[s->what]);
+	if (c && s->what == STEP_FINISH && c->phase == PHASE_CONNECTED && (!c->request || !strcmp(c->request, "none")))
+		return err_at(b->reterr, s->at, "client '%s' has no request that it could finish with", c->name);
 	for (size_t i = 0; i < b->sc->n_clients; i++)
 		any |= step_fits(s->what, b->sc->clients[i].phase);
 	if (!any)

@@ -224,6 +224,8 @@ void conn_send_more(struct run *r, struct conn *c, bool whole)
 	struct cuts cuts;
 	bool upgrades = c->client->proto->upgrades;
 
+	if (c->client->asks_later && c->state == CONN_PROVEN && !c->asked && !c->eof)
+		conn_speak(r, c);
 	if (c->state == CONN_OVER || !c->withheld || c->unsent)
 		return;
 	/* behind the server's Close, and ours in answer to it, nothing follows */

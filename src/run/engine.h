@@ -28,6 +28,7 @@ struct client {                 /* a client_spec made ready to connect */
 	const char *label;      /* "name phase" */
 	struct client *control; /* asks its request once before all is armed (control.c); NULL: nobody does */
 	bool is_control;
+	bool asks_later;        /* connected and silent until a step tells it to finish: then its request */
 	bool gated;             /* its request goes to the gate: reaching it is the proof */
 	uint32_t opened;        /* connections so far */
 	uint32_t answers;       /* complete ones, of all its connections */

@@ -20,6 +20,7 @@ struct carrier {
 	uint32_t n, cap;
 	uint32_t max_streams;           /* of the server's SETTINGS */
 	bool heard, feeding, raced;
+	bool told;                      /* of phase connected: to ask, by its step */
 	uint64_t submitted;             /* streams so far */
 	uint64_t pinged, ponged;        /* the last PING that was sent and answered, by the count of streams before it */
 	bool ping_out, said_pong;
@@ -114,7 +115,12 @@ void mux_send_more(struct run *r, struct conn *c, bool whole)
 {
 	struct carrier *car = c->car;
 
-	(void)r;
+	if (c->client->asks_later && c->state == CONN_PROVEN && !c->asked) {
+		car->told = true;
+		mux_ask(r, c);
+		mux_flush(car);         /* the preface, where the server waits for it */
+		return;
+	}
 	if (!car->s || !c->withheld || c->state == CONN_OVER)
 		return;
 	c->withheld = !whole;
@@ -418,14 +424,17 @@ void mux_bytes(struct run *r, struct conn *c, const uint8_t *p, size_t n)
 {
 	struct carrier *car = c->car;
 
+	bool silent = c->client->spec->phase == PHASE_CONNECTED && !car->told;
+
 	(void)r;
 	c->read_any = true;
-	if (!car->s || c->client->spec->phase == PHASE_CONNECTED)
+	if (!car->s || (silent && !c->client->asks_later))
 		return;
 	car->feeding = true;
 	mux_of(c)->feed(car->s, p, n);
 	car->feeding = false;
-	mux_flush(car);
+	if (!silent)
+		mux_flush(car);
 }
 
 /* The session is over, and with it what was to be said. */

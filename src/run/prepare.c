@@ -119,6 +119,15 @@ static int not_on_websocket(struct run *r, const struct client_spec *s, const ch
 	return 0;
 }
 
+/* Does a step tell it to finish? */
+static bool finishes(const struct run *r, const struct client_spec *s)
+{
+	for (size_t i = 0; i < r->sc->n_steps; i++)
+		if (r->sc->steps[i].what == STEP_FINISH && (!r->sc->steps[i].client || !strcmp(r->sc->steps[i].client, s->name)))
+			return true;
+	return false;
+}
+
 static int prepare(struct run *r, const struct client_spec *s, struct client *cl)
 {
 	unsigned port;
@@ -150,6 +159,7 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 			       s->streams > 1 ? "a connection with several streams" : phase_rows[s->phase].name, name);
 	if (prepare_requests(r, s, cl) < 0)
 		return -1;
+	cl->asks_later = s->phase == PHASE_CONNECTED && cl->n_rqs && finishes(r, s);
 	if (s->phase == PHASE_TRANSACTION && cl->n_rqs < 2)
 		return err_at(r->err, s->at, "phase 'transaction' needs several commands, such as 'MULTI; SET k v; EXEC'");
 	return 0;
