@@ -261,10 +261,27 @@ START_TEST(exi_4_line)
 	g.sc.expect.log = "^stopped after [0-9]+";
 	ended_by(EV_EXIT, 0, "root");
 	fails("EXI-4");
+	says("EXI-4", "and no line of its output matches '^stopped after [0-9]+'; it said nothing at all");
+	ck_assert_str_eq(verdict("EXI-4")->expected, "a line of its output matches '^stopped after [0-9]+'");
+	ck_assert_ptr_nonnull(strstr(verdict("EXI-4")->hint, "wait for what writes that line"));
 	g.ev.n -= 3;
 	add(MS(30), EV_LOGLINE, -1, 1, 1, "stopped after 12 ms");
 	over(MS(31));
 	fails("");
+	says("EXI-4", "it said 'stopped after 12 ms'");
+}
+END_TEST
+
+START_TEST(exi_4_other_line)
+{
+	g.sc.expect.log = "^lost 0$";
+	starts();
+	signalled();
+	exits(MS(7), 0);
+	add(MS(8), EV_LOG_TAIL, -1, 1, 12, "popping\nlost 1\n");
+	over(MS(9));
+	fails("EXI-4");
+	says("EXI-4", "no line of its output matches '^lost 0$'; the last one: 'lost 1'");
 }
 END_TEST
 
@@ -292,7 +309,7 @@ int main(void)
 	T(peer_2), T(peer_2_never_closes), T(exi_1), T(exi_1_143), T(exi_1_raised_again);
 	T(exi_1_130_is_not_143), T(exi_1_oom), T(exi_1_set), T(exi_2_teardown_is_allowed), T(exi_2_border);
 	T(exi_2_busy_machine), T(exi_2_busy_is_bounded), T(exi_2_late), T(exi_2_goroutines), T(exi_3), T(exi_3_words), T(exi_4);
-	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_line);
+	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_line), T(exi_4_other_line);
 	T(gate_never_released);
 	return rig_main(s);
 }

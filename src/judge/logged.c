@@ -1,5 +1,8 @@
 #include "judge/logged.h"
 
+#include <regex.h>
+#include <string.h>
+
 #define LOG_SCANNED (INT64_C(8) << 20)  /* the run layer reads that much of each stream */
 
 bool logs_nonces(const struct facts *f)
@@ -65,4 +68,45 @@ uint32_t log_unread(const struct facts *f, const struct round_fact *r)
 		if (fact_event(f, n)->round == r->id)
 			return n;
 	return 0;
+}
+
+uint32_t log_full(const struct facts *f, const struct round_fact *r)
+{
+	for_each_event(f, EV_LOG_FULL, n)
+		if (fact_event(f, n)->round == r->id)
+			return n;
+	return 0;
+}
+
+bool log_line_matches(const struct facts *f, const char *pattern, uint32_t *ret)
+{
+	regex_t re;
+	bool have = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) == 0;
+
+	*ret = 0;
+	for_each_event(f, EV_LOGLINE, n)
+		if (!*ret && (have ? !regexec(&re, fact_text(f, n), 0, NULL, 0) :
+				     strstr(fact_text(f, n), pattern) != NULL))
+			*ret = n;
+	if (have)
+		regfree(&re);
+	return *ret != 0;
+}
+
+const char *log_last_words(const struct facts *f, const struct round_fact *r)
+{
+	const char *ret = NULL;
+
+	for_each_event(f, EV_LOG_TAIL, n) {
+		const char *text = fact_text(f, n);
+		size_t end = strlen(text), from;
+
+		while (end && text[end - 1] == '\n')
+			end--;
+		for (from = end; from && text[from - 1] != '\n'; from--)
+			;
+		if (fact_event(f, n)->round == r->id && end)
+			ret = arena_printf(f->arena, "; the last one: '%.*s'", end - from < 120 ? (int)(end - from) : 120, text + from);
+	}
+	return ret ? ret : "; it said nothing at all";
 }

@@ -14,3 +14,9 @@ bool logs_nonces(const struct facts *f);
 void count_logged(const struct facts *f, const struct round_fact *r, struct logged *l);
 /* The log was not read to its end (too long, or the scan stopped at bad words): the event, 0: it was. */
 uint32_t log_unread(const struct facts *f, const struct round_fact *r);
+/* The event that says that the disk of its output is full, 0: there is none. */
+uint32_t log_full(const struct facts *f, const struct round_fact *r);
+/* Does an awaited line that was seen match? */
+bool log_line_matches(const struct facts *f, const char *pattern, uint32_t *ret);
+/* "; the last one: 'bye'": the last that it said, of either stream. */
+const char *log_last_words(const struct facts *f, const struct round_fact *r);
