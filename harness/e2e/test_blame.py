@@ -28,6 +28,13 @@ def test_the_good_one_is_good(cli):
     assert bad == set() and report["exit"] == 0
 
 
+@pytest.mark.parametrize("switches", [("named",), ("named", "own-words")])
+def test_a_head_that_names_the_request_promises_no_body(cli, switches):
+    """A program that repeats X-Drainspec-Nonce in every answer, with a body of its own, has not garbled it."""
+    bad, report = judged(cli, "in-flight,quiet", *switches)
+    assert bad == set() and report["exit"] == 0
+
+
 # The signal had no effect: whatever else holds it then, it never began to stop.
 
 def test_deaf_with_idle_clients_never_began_to_stop(cli):

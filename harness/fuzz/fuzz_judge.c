@@ -13,7 +13,7 @@
 
 static const char *const texts[] = {
 	NULL, "root", "root core", "root by harness", "descendant", "descendant core", "slow waiting", "slow#0 nonsense", "warm-up idle",
-	"200 echo-ok", "200 echo-bad@7", "503", "close", "keep-alive", "inode 7 wqueue 0 timer 0", "inode 0 wqueue 0", "signal", "armed",
+	"200 echo-ok", "200 echo-bad@7", "200 body-other@0", "503", "close", "keep-alive", "inode 7 wqueue 0 timer 0", "inode 0 wqueue 0", "signal", "armed",
 	"ready", "batch", "generation", "end", "predecessor", "x GET /", "y GET /gate", "sentinel frame 9", "no sentinel", "104/srv fd 3, CLOEXEC missing",
 	"104/sleep fd 3, CLOEXEC set", "{\"comm\":\"srv\",\"state\":\"Z\",\"threads\":3,\"fds\":null,\"sigcgt\":\"0000000000004002\"}",
 	"{\"comm\":\"srv\",\"state\":\"S\",\"threads\":9,\"fds\":9,\"sigcgt\":\"0\",\"sigblk\":\"0\",\"sigign\":\"0\",\"rss_kib\":"

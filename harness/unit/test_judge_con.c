@@ -27,6 +27,46 @@ START_TEST(con_1_wrong_bytes)
 }
 END_TEST
 
+static int32_t answers_with(unsigned s, int us, const char *line, const char *answer)
+{
+	int32_t c = parked(s, line);
+
+	begins(us, c, 0, 200, 64, "close");
+	add(us, EV_ANSWER, c, 0, 64, answer);
+	wire(us, EV_W_LAST, c, 164, 0);
+	fin(us + 50, c, 1, 0);
+	return c;
+}
+
+/* A head that names the request promises nothing of the body... */
+START_TEST(con_1_head_alone)
+{
+	unsigned s = client("slow", PHASE_WAITING);
+
+	starts();
+	signalled();
+	answers_with(s, MS(10), "GET /named", "200 body-other@0");
+	answers_with(s, MS(11), "GET /gate", "200 echo-ok");
+	good_end();
+	fails("");
+}
+END_TEST
+
+/* ... unless another answer to the same line had the nonce in its body. */
+START_TEST(con_1_other_body)
+{
+	unsigned s = client("slow", PHASE_WAITING);
+
+	starts();
+	signalled();
+	answers_with(s, MS(10), "GET /gate", "200 body-other@0");
+	answers_with(s, MS(11), "GET /gate", "200 echo-ok");
+	good_end();
+	fails("CON-1");
+	says("CON-1", "its bytes are wrong: 200 body-other@0");
+}
+END_TEST
+
 START_TEST(con_1_5xx_needs_proof)
 {
 	int32_t c = one(PHASE_WAITING, "GET /never-seen-before");
@@ -473,7 +513,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(con_7_close_notify), T(con_7_no_close_notify), T(con_1_untold_by_one_who_knows_how);
 	T(con_1_untold_by_one_who_never_tells), T(con_2_not_3_in_tls);
-	T(con_1_wrong_bytes), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it);
+	T(con_1_wrong_bytes), T(con_1_head_alone), T(con_1_other_body), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it);
 	T(con_1_many), T(burst_accepted_and_not_read), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
 	T(con_4_half_is_not_whole), T(con_4_raced), T(con_4_raced_unseen), T(con_4_leaving), T(con_4_reset_while_serving), T(con_5), T(con_5_cut);
 	T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_others_hold), T(con_7);

@@ -164,6 +164,10 @@ static void conn_answered(struct build *b, struct conn_fact *c, const struct eve
 		c->body = UINT64_MAX;
 	if (strstr(p, "echo-bad"))
 		c->bad = n;
+	else if (strstr(p, "body-other"))
+		c->other_body = n;
+	else if (strstr(p, "echo-ok") && c->asked && c->line < f->n_lines && c->line != 255)
+		f->lines[c->line].echoed = n;
 	if (status >= 500 && status <= 599)
 		c->fail5xx = n;
 	if (status >= 200 && status <= 299) {
@@ -403,6 +407,17 @@ static void share_carrier(struct facts *f, struct conn_fact *c)
 	c->w_rst = own->w_rst;
 }
 
+/* Programs name the request in the head of every answer. Its body is owed the nonce only where another answer to that line had it. */
+static void judge_bodies(struct facts *f)
+{
+	for (uint32_t i = 0; i < f->n_conns; i++) {
+		struct conn_fact *c = &f->conns[i];
+
+		if (c->other_body && !c->bad && c->line < f->n_lines && c->line != 255 && f->lines[c->line].echoed)
+			c->bad = c->other_body;
+	}
+}
+
 static void conclude(struct facts *f)
 {
 	const char *text;
@@ -410,6 +425,7 @@ static void conclude(struct facts *f)
 
 	whole_log(f);
 	wire_seen(f);
+	judge_bodies(f);
 	for (uint32_t i = 0; i < f->n_conns; i++) {
 		struct conn_fact *c = &f->conns[i];
 

@@ -28,6 +28,7 @@ struct conn_fact {
 	uint32_t first_byte, head;      /* of the last answer that began */
 	uint32_t answer;                /* last complete one */
 	uint32_t bad;                   /* BAD_ANSWER, or an ANSWER whose bytes are wrong */
+	uint32_t other_body;            /* ANSWER whose head names the request, and whose body is not its nonce */
 	uint32_t fail5xx;               /* ANSWER with status 5xx */
 	uint32_t end;                   /* first of EOF_SEEN, RESET_SEEN */
 	uint32_t settings;              /* HTTP/2: the server's, on the connection's carrier alone */
@@ -86,6 +87,7 @@ struct port_fact {                      /* one listener in one round */
 
 struct line_fact {                      /* a request line that was sent */
 	const char *text;
+	uint32_t echoed;                /* an answer whose body was the request's nonce */
 	uint32_t ok;                    /* first 2xx answer to it before the first signal of its round */
 };
 

@@ -167,8 +167,12 @@ void answer_begin(struct run *r, struct conn *c)
 static void answer_done(struct run *r, struct conn *c)
 {
 	const struct answer *an = &c->an;
+	/* The head names the request, and its body is not even begun with the nonce: it may never have been meant to be. */
+	if (an->echo && an->echo_bad_at >= 0 && an->echo_bad_at < NONCE_LEN)
+		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d body-other@%lld", an->status,
+			    (long long)an->echo_bad_at);
 	/* also without an echo of ours: another request's nonce is cross-talk */
-	if (an->echo_bad_at >= 0)
+	else if (an->echo_bad_at >= 0)
 		events_addf(r->ev, EV_ANSWER, c->index, c->answered, (int64_t)an->body, "%d echo-bad@%lld",
 			    an->status, (long long)an->echo_bad_at);
 	else if (an->grpc)

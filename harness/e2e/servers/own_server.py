@@ -4,6 +4,8 @@ usage: own_server.py PORT [deaf] [no-reuse] [keep-alive] [left-to-python] [fast-
   deaf        SIGTERM sets a flag that the accept loop does not look at
   no-reuse    no SO_REUSEADDR on the listener
   keep-alive  connections are kept open after the answer
+  named       every answer repeats the request's nonce in its head, whatever its body is
+  own-words   what the gate said is not handed on
   left-to-python  no handler for SIGINT: KeyboardInterrupt
   fast-int    SIGINT closes the listener and cuts what is in flight: at once, or, on a terminal, 6 ms later
 SIGINT does what SIGTERM does, and the second one ends it at once; nothing at all if it was ignored when the process began. (A second
@@ -36,7 +38,7 @@ def body_of(path, nonce):
     call.request("GET", path, headers={"X-Drainspec-Nonce": nonce})
     body = call.getresponse().read()
     call.close()
-    return body
+    return b"{}" if "own-words" in switches else body
 
 
 def serve(conn):
@@ -51,7 +53,7 @@ def serve(conn):
         body = body_of(path, nonce)
         keep = "keep-alive" in switches and not stopping.is_set()
         lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body)}"]
-        lines += [f"X-Drainspec-Nonce: {nonce}"] if path.startswith("/gate") else []
+        lines += [f"X-Drainspec-Nonce: {nonce}"] if nonce and (path.startswith("/gate") or "named" in switches) else []
         lines += [] if keep else ["Connection: close"]
         conn.sendall("\r\n".join(lines + ["", ""]).encode() + body)
         if keep:
