@@ -43,7 +43,7 @@ class Stopwatch:
     starves a process for seconds beside a few busy loops has been seen, and says nothing about what is tested."""
 
     def __init__(self):
-        self._began, self._waited = time.monotonic(), self._total()
+        self.began, self._waited = time.monotonic(), self._total()
 
     @staticmethod
     def _total() -> float:
@@ -53,7 +53,7 @@ class Stopwatch:
             return 0.0
 
     def seconds(self) -> float:
-        return time.monotonic() - self._began - (self._total() - self._waited)
+        return time.monotonic() - self.began - (self._total() - self._waited)
 
 
 @contextmanager
@@ -149,9 +149,10 @@ class Cli:
         folder = Path(cwd or self.cwd)
         out = stdout or open(folder.parent / "stdout.txt", "w+b")
         err = open(folder.parent / "stderr.txt", "w+b")
+        watch = Stopwatch()             # before: on a busy machine it may run for a while until Popen() returns
         child = subprocess.Popen(argv, cwd=folder, env=self.mark.env(**(env or {})), stdin=subprocess.DEVNULL,
                                  stdout=out, stderr=err, start_new_session=True)
-        child.watch, child.files, child.folder = Stopwatch(), (out, err), folder
+        child.watch, child.files, child.folder = watch, (out, err), folder
         return child
 
     def finish(self, child, timeout=60) -> Result:
@@ -160,7 +161,9 @@ class Cli:
             child.kill()
             child.wait()
             raise AssertionError(f"not ended after {timeout} s: {' '.join(child.args)}\n{self._texts(child)}")
-        return Result(child.args, child.returncode, *self._texts(child), child.took, child.folder)
+        got = Result(child.args, child.returncode, *self._texts(child), child.took, child.folder)
+        got.lasted = child.lasted
+        return got
 
     @staticmethod
     def _texts(child):
@@ -176,16 +179,17 @@ class Cli:
 
 
 def await_exit(child: subprocess.Popen, seconds: float) -> bool:
-    """Popen.wait() looks every 50 ms only; this one wakes at once, and notes in child.took how long it lived."""
+    """Popen.wait() looks every 50 ms only; this one wakes at once, and notes in child.took how long it lived (child.lasted: by the clock on
+    the wall, for what must not be shorter)."""
     if child.poll() is not None:
-        child.took = child.watch.seconds()
+        child.took, child.lasted = child.watch.seconds(), time.monotonic() - child.watch.began
         return True
     pidfd = os.pidfd_open(child.pid)
     try:
         ended = bool(select.select([pidfd], [], [], seconds)[0])
     finally:
         os.close(pidfd)
-    child.took = child.watch.seconds()
+    child.took, child.lasted = child.watch.seconds(), time.monotonic() - child.watch.began
     if ended:
         child.wait()
     return ended

@@ -43,6 +43,9 @@ RUNS = {
     "all skipped": (["--only", "in-flight", "--", *fixture("http1_server")], 77),
     "started only once": (["--only", "quiet,idle", "--", "sh", "-c", "mkdir seen || exit 3; exec \"$@\"", "sh",
                            *fixture("http1_server")], 126),
+    "not found": (["--only", "quiet", "--", "/nowhere/server"], 127),
+    "cannot be executed": (["--only", "quiet", "--", "/etc/passwd"], 126),
+    "never ready": (["--only", "quiet", "--", "sh", "-c", "echo no configuration; exit 3"], 126),
 }
 
 

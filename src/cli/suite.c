@@ -234,7 +234,29 @@ static void note_mute(struct suite *s)
 	buf_free(&b);
 }
 
-static int do_probe(struct suite *s)
+/* Who reads a report finds there, too, that the target could not even be looked at. */
+static int report_probe(struct suite *s, const struct suite_item *items, const struct err *err, int status)
+{
+	struct result res = {.name = "probe", .path = "probe", .outcome = BROKEN,
+		.why = "one start before all scenarios: what does the target speak?", .evidence = arena_printf(s->arena, "%s/probe", s->out)};
+	char text[1024];
+
+	if (!s->settings.n_formats)
+		return status;
+	s->results = &res;
+	if (err->kind) {
+		res.broken = arena_strdup(s->arena, err_text(err, text, sizeof text));
+		res.exit_hint = status == EXIT_MISSING || status == EXIT_NOEXEC ? (uint32_t)status : 0;
+		s->n_results = 1;
+	}
+	if (open_reports(s, items, 1) != 0)
+		return status;
+	if (s->n_results)
+		output_add(&s->output, s->results, s->n_results);
+	return output_close(&s->output, s->results, s->n_results, !err->kind, status);
+}
+
+static int do_probe(struct suite *s, const struct suite_item *items)
 {
 	static const char text[] = "name: probe\nclients: []\n";
 	struct scenario *sc;
@@ -249,9 +271,9 @@ static int do_probe(struct suite *s)
 			       note, sizeof note, &err);
 
 	if (rc > 0)
-		return 128 + rc;
+		return report_probe(s, items, &err, 128 + rc);
 	if (rc < 0)
-		return cli_fail(&err);
+		return report_probe(s, items, &err, cli_fail(&err));
 	s->probe.protocol = arena_strdup(s->arena, s->probe.protocol);
 	if (note[0])
 		add_note(s, note);
@@ -393,7 +415,7 @@ int suite_run(const struct suite_item *items, size_t n, const struct settings *s
 		return plan_all(s, items, n, true);
 	rc = choose_out(s, name);
 	if (!rc && probe)
-		rc = do_probe(s);
+		rc = do_probe(s, items);
 	if (!rc)
 		rc = plan_all(s, items, n, false);
 	if (!rc && s->n_mute)
