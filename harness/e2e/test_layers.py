@@ -61,6 +61,12 @@ def test_file_budgets():
     assert not over, "files with more lines than their budget"
 
 
+def test_file_budgets_of_the_tests_in_c():
+    folders = [ROOT / "harness" / "unit", ROOT / "harness" / "fuzz", ROOT / "fixtures", ROOT / "fixtures" / "lib"]
+    over = {p.name: lines(p) for folder in folders for p in folder.glob("*.[ch]") if lines(p) > FILE_LINES}
+    assert not over, "split by subject; what they share goes into a header"
+
+
 def limit_of(path):
     """A file of the judge may hold several checks that belong together, each with its texts."""
     checks = len(re.findall(r"^const struct check check_", path.read_text(), re.M)) if path.parent.name == "judge" else 0
