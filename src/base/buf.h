@@ -8,10 +8,24 @@ struct buf {
 	size_t n, cap;
 };
 
-void buf_reserve(struct buf *b, size_t more);
+void buf_grow(struct buf *b, size_t more);
+
+static inline void buf_reserve(struct buf *b, size_t more)
+{
+	if (b->cap - b->n <= more)
+		buf_grow(b, more);
+}
+
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_adds(struct buf *b, const char *s);
-void buf_addc(struct buf *b, char c);
+
+static inline void buf_addc(struct buf *b, char c)
+{
+	buf_reserve(b, 1);
+	b->p[b->n++] = c;
+	b->p[b->n] = '\0';
+}
+
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void buf_addi(struct buf *b, int64_t v);                /* decimal, without printf's cost */
 /* The text as a JSON string with its quotes; invalid UTF-8 becomes U+FFFD; NULL becomes null. */

@@ -280,14 +280,14 @@ static int do_probe(struct suite *s, const struct suite_item *items)
 	return 0;
 }
 
-static const char *evidence_dir(struct suite *s, const struct scenario *sc, int round, bool repeats)
+/* from: the first job of this repetition; two files of one name in different folders: the second gets a number */
+static const char *evidence_dir(struct suite *s, const struct scenario *sc, int round, bool repeats, size_t from)
 {
 	char text[64];
 	const char *base = strrchr(sc->path, '/');
 
 	slug(base ? base + 1 : sc->path, text, sizeof text);
 	text[strcspn(text, ".")] = '\0';
-	/* two files of one name in different folders: the second gets a number */
 	for (int n = 0; n < 1000; n++) {
 		char *dir = n ? arena_printf(s->arena, "%s/%s-%d", s->out, text, n + 1) :
 			    arena_printf(s->arena, "%s/%s", s->out, text);
@@ -295,64 +295,98 @@ static const char *evidence_dir(struct suite *s, const struct scenario *sc, int 
 
 		if (repeats)
 			dir = arena_printf(s->arena, "%s.%d", dir, round + 1);
-		for (size_t i = 0; i < s->n_jobs; i++)
+		for (size_t i = from; i < s->n_jobs; i++)
 			taken |= !strcmp(s->jobs[i].dir, dir);
-		if (!taken || repeats)
+		if (!taken)
 			return dir;
 	}
 	return s->out;
 }
 
+/* *ret NULL: nobody asked for it, or it can show nothing of what was asked for. */
+static int plan_item(struct suite *s, const struct scenario *sc, struct plan **ret)
+{
+	struct err err = {0};
+	struct plan *plan;
+
+	*ret = NULL;
+	if ((s->only_names && !named(s->only_names, sc)) || named(s->skip_names, sc))
+		return 0;
+	if (plan_build(sc, &s->settings, s->probe.done ? &s->probe : NULL, s->arena, &plan, &err) < 0)
+		return cli_fail(&err);
+	if (!judge_can_show(plan->sc, s->settings.only, s->settings.skip)) {
+		s->n_mute++;
+		return 0;
+	}
+	if (!plan->skip_reason && run_check(plan, &err) < 0)
+		return cli_fail(&err);
+	if (!plan->skip_reason && run_needs_clients(plan) > run_max_clients()) {
+		err_at(&err, sc->at, "scenario '%s' holds %llu sockets open at once (clients, and a gate "
+		       "connection for each gated one); the limit of open files (ulimit -Hn) allows %llu",
+		       sc->name, (unsigned long long)run_needs_clients(plan),
+		       (unsigned long long)run_max_clients());
+		return cli_fail(&err);
+	}
+	*ret = plan;
+	return 0;
+}
+
+/* Readers of JUnit merge cases of one name: each repetition has its own. All else is the first one's plan. */
+static const struct plan *plan_again(struct suite *s, const struct plan *first, int round)
+{
+	struct plan *plan = arena_alloc(s->arena, sizeof *plan);
+
+	*plan = *first;
+	plan->sc = arena_alloc(s->arena, sizeof *plan->sc);
+	*plan->sc = *first->sc;
+	plan->sc->name = arena_printf(s->arena, "%s #%d", first->sc->name, round + 1);
+	return plan;
+}
+
+static void plan_tell(const struct plan *plan)
+{
+	struct buf b = {0};
+
+	plan_print(plan, &b);
+	fwrite(b.p, 1, b.n, stdout);
+	buf_free(&b);
+}
+
 static int plan_all(struct suite *s, const struct suite_item *items, size_t n, bool dry)
 {
 	int repeat = s->settings.repeat > 0 ? s->settings.repeat : 1;
-	struct err err = {0};
+	struct plan **first = arena_array(s->arena, struct plan *, n + 1);
 
 	s->jobs = arena_array(s->arena, struct job, n * (size_t)repeat + 1);
 	s->results = arena_array(s->arena, struct result, n * (size_t)repeat + 1);
-	for (int round = 0; round < repeat; round++)
+	for (size_t i = 0; i < n; i++) {
+		int rc = plan_item(s, items[i].sc, &first[i]);
+
+		if (rc)
+			return rc;
+	}
+	for (int round = 0; round < repeat; round++) {
+		size_t from = s->n_jobs;
+
 		for (size_t i = 0; i < n; i++) {
 			const struct scenario *sc = items[i].sc;
-			struct plan *plan;
+			uint32_t index = (uint32_t)(i + (size_t)round * n);
+			const struct plan *plan = first[i] && repeat > 1 ? plan_again(s, first[i], round) : first[i];
 
-			if ((s->only_names && !named(s->only_names, sc)) || named(s->skip_names, sc))
+			if (!plan)
 				continue;
-			if (plan_build(sc, &s->settings, s->probe.done ? &s->probe : NULL, s->arena, &plan, &err) < 0)
-				return cli_fail(&err);
-			if (!judge_can_show(plan->sc, s->settings.only, s->settings.skip)) {
-				s->n_mute += !round;
-				continue;
-			}
-			if (!plan->skip_reason && run_check(plan, &err) < 0)
-				return cli_fail(&err);
-			/* readers of JUnit merge cases of one name */
-			if (repeat > 1)
-				plan->sc->name = arena_printf(s->arena, "%s #%d", sc->name, round + 1);
 			if (dry) {
-				struct buf b = {0};
-
-				plan_print(plan, &b);
-				fwrite(b.p, 1, b.n, stdout);
-				buf_free(&b);
-				continue;
-			}
-			if (plan->skip_reason) {
+				plan_tell(plan);
+			} else if (plan->skip_reason) {
 				s->results[s->n_results++] = (struct result){.name = sc->name, .path = sc->path,
-					.why = sc->why, .outcome = SKIP, .skip_reason = plan->skip_reason,
-					.index = (uint32_t)(i + (size_t)round * n)};
-				continue;
+					.why = sc->why, .outcome = SKIP, .skip_reason = plan->skip_reason, .index = index};
+			} else {
+				s->jobs[s->n_jobs] = (struct job){.plan = plan, .index = index,
+					.dir = evidence_dir(s, sc, round, repeat > 1, from)};
+				s->n_jobs++;
 			}
-			if (run_needs_clients(plan) > run_max_clients()) {
-				err_at(&err, sc->at, "scenario '%s' holds %llu sockets open at once (clients, and a gate "
-				       "connection for each gated one); the limit of open files (ulimit -Hn) allows %llu",
-				       sc->name, (unsigned long long)run_needs_clients(plan),
-				       (unsigned long long)run_max_clients());
-				return cli_fail(&err);
-			}
-			s->jobs[s->n_jobs] = (struct job){.plan = plan, .index = (uint32_t)(i + (size_t)round * n),
-				.dir = evidence_dir(s, sc, round, repeat > 1)};
-			s->n_jobs++;
 		}
+	}
 	return 0;
 }
 

@@ -24,7 +24,9 @@ nsec_t cpu_wait_of(const struct facts *f, const struct round_fact *r)
 {
 	int64_t waited = fact_a(f, r->cpu_wait);
 
-	return !r->cpu_wait || waited <= 0 ? 0 : waited < grace_of(f) ? waited : grace_of(f);
+	nsec_t most = grace_of(f) < NSEC_NEVER / (BUSY_AT_MOST + 1) ? BUSY_AT_MOST * grace_of(f) : 0;
+
+	return !r->cpu_wait || waited <= 0 ? 0 : waited < most ? waited : most;
 }
 
 nsec_t exit_limit(const struct facts *f, const struct round_fact *r, uint64_t *ret_rss_kib)

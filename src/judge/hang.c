@@ -197,6 +197,15 @@ static const struct round_fact *alone_after(const struct facts *f, const struct 
 	return next < f->rounds + f->n_rounds && next->alone && next->sig ? next : NULL;
 }
 
+/* It was killed when the machine had been busy for longer than can be waited for, and a thread of it could run or did. */
+static bool starved(const struct facts *f, const struct round_fact *r)
+{
+	const char *text = fact_text(f, r->autopsy);
+
+	return r->kill && cpu_wait_of(f, r) >= BUSY_AT_MOST * grace_of(f) &&
+	       (strstr(text, " in running") || strstr(text, " is busy: "));
+}
+
 struct hung hang_find(const struct facts *f, const struct round_fact *r)
 {
 	struct hung h = { .kind = hang_kind(f, r) };
@@ -218,7 +227,10 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 	h.alone = alone_after(f, r);
 	int signo = (int)fact_a(f, r->sig);
 
-	if (root_is_pid1(f, r) && root_held(f, r, signo) == 0)
+	if (starved(f, r))
+		charge(&h, NULL, "the machine was too busy to say: all the while somebody waited for a CPU (cpu-wait), and it could run", 0,
+		       r->cpu_wait);
+	else if (root_is_pid1(f, r) && root_held(f, r, signo) == 0)
 		charge(&h, "SIG-6",
 			"it is PID 1 and has no handler: the kernel drops the signal's default action",
 			0, r->root_before);

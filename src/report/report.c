@@ -24,7 +24,7 @@ const struct reporter *const reporters[] = {
 const size_t n_reporters = sizeof reporters / sizeof *reporters;
 
 #define REWRITE_EVERY (250 * NSEC_PER_MSEC)
-#define REWRITE_SHARE 40        /* at most one part in so many of the time is spent on it */
+#define REWRITE_SHARE 100       /* at most one part in so many of the time is spent on it */
 #define SUMMARY_LIMIT ((1u << 20) - 1024)       /* GitHub takes less than 1 MiB of a step */
 
 struct report {

@@ -7,6 +7,7 @@
 
 #include "proto/proto.h"
 #include "run/logs.h"
+#include "run/pressure.h"
 #include "run/run.h"
 #include "target/census.h"
 #include "target/launch.h"
@@ -155,16 +156,6 @@ struct hand {
 	bool late;                              /* an old generation outlived its time: it is not waited for again */
 	uint32_t goal, seen, nudges;            /* answers awaited, at the last look; connections put in the place of stuck ones */
 	nsec_t t_seen, t_look;
-};
-
-struct pressure {
-	nsec_t before[2];       /* -1: not to be had */
-};
-
-struct patience {
-	nsec_t start, asked, until;     /* asked: until, as it was in the beginning */
-	bool known;
-	struct pressure pressure;
 };
 
 struct run {
@@ -401,20 +392,13 @@ bool actions_pending(const struct run *r);
 
 /* watch.c */
 void watch_listeners(struct run *r);
+nsec_t watch_period(nsec_t since);              /* from the signal: until the next look at the listeners */
 void listeners_learn(struct run *r);
 int port_listener(struct run *r, const struct port *p, struct diag_row *ret);   /* as diag_listener */
 void port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct diag_row *, void *), void *arg);
 void watch_counters(struct run *r, bool end);
 void watch_wire(struct run *r);                                  /* drains the ring: often, or packets are lost */
 void listen_rows(struct run *r, const char *when);
-
-/* pressure.c: the time in which somebody waited for a CPU */
-void pressure_open(struct world *w);
-void pressure_close(struct world *w);
-void pressure_begin(const struct world *w, struct pressure *p);
-nsec_t pressure_since(const struct world *w, const struct pressure *p);         /* ns since then; 0 where the kernel does not say */
-bool patience_over(const struct world *w, struct patience *p, nsec_t now);      /* moves until by it, up to twice the wait */
-bool grace_over(struct run *r);                 /* moves t_grace by it, up to twice the grace */
 
 /* ask.c: one GET, asynchronously; fn gets the status or -errno */
 typedef void (*ask_fn)(struct run *r, void *arg, int status, const char *body);

@@ -1,6 +1,6 @@
 /* What a busy machine costs the target: the time in which the kernel says that somebody who could run had no CPU (PSI,
- * Documentation/accounting/psi.rst; kernel/sched/psi.c). It is not counted against the grace, up to a grace more: a
- * server that had no CPU is not slow. */
+ * Documentation/accounting/psi.rst; kernel/sched/psi.c). It is not counted against the grace, up to
+ * BUSY_AT_MOST graces: a server that had no CPU is not slow. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +63,7 @@ bool grace_over(struct run *r)
 		return true;
 	nsec_t within = r->sc->expect.within, waited = pressure_since(r->world, &r->pressure);
 
-	r->t_grace = r->t_signal + within + (waited < within ? waited : within);
+	r->t_grace = r->t_signal + within + (waited < BUSY_AT_MOST * within ? waited : BUSY_AT_MOST * within);
 	return clock_now() >= r->t_grace;
 }
 
@@ -80,6 +80,6 @@ bool patience_over(const struct world *w, struct patience *p, nsec_t now)
 		return now >= p->until;
 	nsec_t asked = p->asked - p->start, waited = pressure_since(w, &p->pressure);
 
-	p->until = p->asked + (waited < asked ? waited : asked);
+	p->until = p->asked + (waited < BUSY_AT_MOST * asked ? waited : BUSY_AT_MOST * asked);
 	return now >= p->until;
 }

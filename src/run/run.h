@@ -12,6 +12,14 @@
 #include "target/diag.h"
 
 /* What a worker keeps for its life: namespaces, capture, loop. */
+#define START_MEMORY 4
+
+struct starts {                 /* how long the last starts of a command took, from exec to LISTEN */
+	uint64_t key;
+	unsigned n;
+	nsec_t took[START_MEMORY];
+};
+
 struct world {
 	unsigned got;           /* iso_bits of target/iso.h */
 	char iso_why[256];      /* what isolation could not be had, and why; "" if all */
@@ -31,6 +39,7 @@ struct world {
 	struct run *run;        /* the run in progress, NULL */
 	uint8_t *buf;           /* RUN_BUF bytes that runs share */
 	uint64_t seed;
+	struct starts starts;
 	uint64_t counters[16];  /* of the namespace, at the end of the last run */
 	bool counted;
 	int counter_fds[2];     /* /proc/net/netstat and snmp of the namespace, -1 */

@@ -303,6 +303,7 @@ static void shoot(struct run *r, struct action *a)
 	if (!r->t_signal) {
 		r->t_signal = before;
 		r->t_grace = before + r->sc->expect.within;
+		r->t_watch = before + watch_period(0);
 		r->t_all_asleep = 0;
 		if (r->stopped)
 			target_stop_continue(r, false);

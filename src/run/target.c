@@ -98,7 +98,7 @@ void root_settle(struct run *r)
 {
 	int signo = r->sc->n_signals ? r->sc->signals[0].signo : 0;
 	uint64_t bit = signo > 0 && signo <= 64 ? UINT64_C(1) << (signo - 1) : 0;
-	nsec_t began = clock_now();
+	nsec_t began = clock_now(), pause = 20 * NSEC_PER_USEC;
 	unsigned asleep = 0;
 	struct proc p;
 
@@ -109,7 +109,9 @@ void root_settle(struct run *r)
 		/* starting, it sleeps now and then; for good it does with a signalfd, in sigwait(), or where nobody thought of a handler */
 		if (asleep > (deaf ? 50 : 0) || clock_now() > began + (deaf ? 500 : 50) * NSEC_PER_MSEC)
 			return;
-		pump(r, nothing, clock_now() + 200 * NSEC_PER_USEC);
+		/* the first answer is just out: most go back to sleep at once */
+		pump(r, nothing, clock_now() + pause);
+		pause = pause < 200 * NSEC_PER_USEC ? pause * 2 : pause;
 	}
 }
 

@@ -33,13 +33,25 @@ void port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct
 		fn(&row, arg);
 }
 
+static bool own_row(const struct port *p, uint32_t inode)
+{
+	for (unsigned i = 0; i < p->n_inodes; i++)
+		if (p->inodes[i] == inode)
+			return true;
+	return false;
+}
+
 void listen_rows(struct run *r, const char *when)
 {
 	struct diag_row row;
 
-	for (unsigned i = 0; i < r->n_ports; i++)
-		if (port_listener(r, &r->ports[i], &row) > 0)
-			events_add(r->ev, EV_LISTEN_ROW, (int32_t)i, row.rqueue, row.wqueue, when);
+	for (unsigned i = 0; i < r->n_ports; i++) {
+		if (port_listener(r, &r->ports[i], &row) <= 0)
+			continue;
+		if (own_row(&r->ports[i], row.inode))
+			r->ports[i].t_last_open = clock_now();
+		events_add(r->ev, EV_LISTEN_ROW, (int32_t)i, row.rqueue, row.wqueue, when);
+	}
 }
 
 static void readiness_answer(struct run *r, void *arg, int status, const char *body)
@@ -64,20 +76,12 @@ void readiness_watch(struct run *r)
 	pump(r, told, clock_now() + r->sc->arm_within);
 }
 
-/* The first look falls behind the signal at once, later ones get rarer: a listener that stays open for seconds
- * need not be timed to 100 us. */
-static nsec_t watch_period(nsec_t since)
+/* A prompt server closes its listener in 20 us, when the signal has just been delivered; one that stays open for seconds need not be
+ * timed to 100 us. */
+nsec_t watch_period(nsec_t since)
 {
-	return since < 100 * NSEC_PER_MSEC ? 100 * NSEC_PER_USEC :
+	return since < 200 * NSEC_PER_USEC ? 40 * NSEC_PER_USEC : since < 100 * NSEC_PER_MSEC ? 100 * NSEC_PER_USEC :
 	       since < 2 * NSEC_PER_SEC ? NSEC_PER_MSEC : 5 * NSEC_PER_MSEC;
-}
-
-static bool own_row(const struct port *p, uint32_t inode)
-{
-	for (unsigned i = 0; i < p->n_inodes; i++)
-		if (p->inodes[i] == inode)
-			return true;
-	return false;
 }
 
 struct port_rows {
@@ -191,32 +195,55 @@ static const char *next_word(const char *p, size_t *ret_n)
 	return p;
 }
 
-static void read_pair(const char *names, const char *values, uint64_t *out)
+/* Which column of which pair of lines is which counter: the kernel's formats stay as they are while it runs, so the names are read
+ * once (of two files, of at most eight pairs each). Parsing them anew would be a tenth of our work in a short scenario. */
+struct columns {
+	bool known;
+	size_t names;           /* length of the line of names, to step over it */
+	unsigned n;
+	struct {
+		unsigned column, counter;
+	} wanted[N_COUNTERS];
+};
+
+static void learn(struct columns *col, const char *names)
 {
-	size_t prefix, n, v;
+	size_t prefix, n;
 	const char *first = next_word(names, &prefix);
 
+	col->known = true;
+	col->names = strcspn(names, "\n");
 	names = first + prefix;
-	values = next_word(values, &v) + v;
-	for (;;) {
-		names = next_word(names, &n);
-		values = next_word(values, &v);
-		if (!n || !v)
-			return;
-		for (size_t i = 0; i < N_COUNTERS; i++) {
+	for (unsigned column = 0; names = next_word(names, &n), n; column++, names += n)
+		for (unsigned i = 0; i < N_COUNTERS; i++) {
 			const char *c = counters[i];
 
 			/* "TcpExt:" against "TcpExt.", then the name itself */
-			if (strlen(c) > prefix && c[prefix] == names[0] && c[prefix - 1] == '.' && !strncmp(c, first, prefix - 1) &&
-			    !strncmp(c + prefix, names, n) && !c[prefix + n])
-				out[i] = strtoull(values, NULL, 10);
+			if (strlen(c) > prefix && c[prefix - 1] == '.' && !strncmp(c, first, prefix - 1) &&
+			    !strncmp(c + prefix, names, n) && !c[prefix + n]) {
+				col->wanted[col->n].column = column;
+				col->wanted[col->n++].counter = i;
+			}
 		}
-		names += n;
-		values += v;
+}
+
+static void take(const struct columns *col, const char *values, uint64_t *out)
+{
+	unsigned column = 0;
+	size_t n;
+
+	values = next_word(values, &n) + n;
+	for (unsigned i = 0; i < col->n; column++) {
+		values = next_word(values, &n);
+		if (!n)
+			return;
+		if (column == col->wanted[i].column)
+			out[col->wanted[i++].counter] = strtoull(values, NULL, 10);
+		values += n;
 	}
 }
 
-static void read_counters(int fd, uint64_t *out)
+static void read_counters(int fd, struct columns cols[8], uint64_t *out)
 {
 	static char text[32 * 1024];
 	ssize_t n = pread(fd, text, sizeof text - 1, 0);
@@ -224,21 +251,25 @@ static void read_counters(int fd, uint64_t *out)
 	if (n <= 0)
 		return;
 	text[n] = '\0';
-	for (char *names = text; *names;) {
-		char *values = strchr(names, '\n');
-		char *end = values ? strchr(values + 1, '\n') : NULL;
+	const char *names = text, *end = text + n;
 
-		if (!end)
+	for (struct columns *col = cols; col < cols + 8 && names < end; col++) {
+		if (!col->known)
+			learn(col, names);
+		const char *values = names + col->names + 1, *next = values < end ? memchr(values, '\n', (size_t)(end - values)) : NULL;
+
+		if (!next)
 			return;
-		if (!strncmp(names, "TcpExt:", 7) || !strncmp(names, "Tcp:", 4))
-			read_pair(names, values + 1, out);
-		names = end + 1;
+		if (col->n)
+			take(col, values, out);
+		names = next + 1;
 	}
 }
 
 /* What happened between two scenarios of a worker is nobody's: the end of one is the start of the next. */
 void watch_counters(struct run *r, bool end)
 {
+	static struct columns columns[2][8];
 	struct world *w = r->world;
 	uint64_t now[N_COUNTERS] = {0};
 
@@ -249,7 +280,7 @@ void watch_counters(struct run *r, bool end)
 		if (w->counter_fds[i] < 0)
 			w->counter_fds[i] = open(i ? "/proc/self/net/snmp" : "/proc/self/net/netstat", O_RDONLY | O_CLOEXEC);
 		if (w->counter_fds[i] >= 0)
-			read_counters(w->counter_fds[i], now);
+			read_counters(w->counter_fds[i], columns[i], now);
 	}
 	for (size_t i = 0; end && i < N_COUNTERS; i++)
 		if (now[i] != w->counters[i])

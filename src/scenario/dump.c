@@ -30,6 +30,15 @@ void dump_string(struct buf *out, const char *s)
 	buf_json(&json, s);
 	for (size_t i = 0; i < json.n;) {
 		unsigned code;
+		size_t plain = 0;
+
+		/* all that are special begin with one of these */
+		while (i + plain < json.n && (unsigned char)json.p[i + plain] < 0xC2)
+			plain++;
+		buf_add(out, json.p + i, plain);
+		i += plain;
+		if (i == json.n)
+			break;
 		size_t special = yaml_special((const unsigned char *)json.p + i, &code);
 
 		if (special)

@@ -132,6 +132,9 @@ struct exit_allowed {
 	int value;
 };
 
+/* On a busy machine a limit of the target's grows by the time in which somebody waited for a CPU, by so many times itself at most. */
+#define BUSY_AT_MOST 3
+
 struct expect_spec {
 	struct span at;
 	struct exit_allowed *exits;

@@ -213,19 +213,15 @@ static int dump_piece(struct dump *d, const void *buf, int len, uint32_t seq)
 	return 1;
 }
 
-static int dump_family(struct diag *diag, uint8_t family, uint32_t states, uint16_t port, struct dump *d)
+/* Send a request for a dump and read it to its end. */
+static int dump_all(struct diag *diag, const struct nlmsghdr *request, struct dump *d)
 {
 	_cleanup_mem_ char *buf = malloc(32768);
 	int fd = mnl_socket_get_fd(diag->dump), r = 1;
-	struct request rq;
 
 	if (!buf)
 		return -ENOMEM;
-	request_init(&rq, NLM_F_DUMP, ++diag->seq);
-	rq.r.sdiag_family = family;
-	rq.r.idiag_states = states;
-	rq.r.id.idiag_sport = htons(port);
-	if (send(fd, &rq, sizeof rq, 0) < 0)
+	if (send(fd, request, request->nlmsg_len, 0) < 0)
 		return -errno;
 	while (r > 0) {
 		ssize_t n = recv(fd, buf, 32768, 0);
@@ -234,16 +230,47 @@ static int dump_family(struct diag *diag, uint8_t family, uint32_t states, uint1
 			continue;
 		if (n < 0)
 			return -errno;
-		r = dump_piece(d, buf, (int)n, rq.nlh.nlmsg_seq);
+		r = dump_piece(d, buf, (int)n, request->nlmsg_seq);
 	}
 	return r;
+}
+
+static int dump_family(struct diag *diag, uint8_t family, uint32_t states, uint16_t port, struct dump *d)
+{
+	struct request rq;
+
+	request_init(&rq, NLM_F_DUMP, ++diag->seq);
+	rq.r.sdiag_family = family;
+	rq.r.idiag_states = states;
+	rq.r.id.idiag_sport = htons(port);
+	return dump_all(diag, &rq.nlh, d);
+}
+
+/* Each dump walks the kernel's whole tables. The older request walks them once for both families (AF_UNSPEC in
+ * inet_diag_dump_compat(), net/ipv4/inet_diag.c), which the newer one cannot. */
+static int dump_both(struct diag *diag, uint32_t states, uint16_t port, struct dump *d)
+{
+	struct {
+		struct nlmsghdr nlh;
+		struct inet_diag_req r;
+	} rq = {
+		.nlh = { .nlmsg_len = sizeof rq, .nlmsg_type = TCPDIAG_GETSOCK,
+			 .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP, .nlmsg_seq = ++diag->seq },
+		.r = { .idiag_family = AF_INET, .idiag_states = states, .id.idiag_sport = htons(port) },
+	};
+
+	return dump_all(diag, &rq.nlh, d);
 }
 
 int diag_dump(struct diag *diag, uint32_t states, uint16_t port,
 	      bool (*fn)(const struct diag_row *, void *), void *arg)
 {
 	struct dump d = { .fn = fn, .arg = arg };
-	int r = dump_family(diag, AF_INET, states, port, &d);
+	int r = dump_both(diag, states, port, &d);
+
+	if (r != -EINVAL && r != -EOPNOTSUPP && r != -ENOENT)
+		return r;
+	r = dump_family(diag, AF_INET, states, port, &d);
 
 	return r || d.stopped ? r : dump_family(diag, AF_INET6, states, port, &d);
 }

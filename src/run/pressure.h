@@ -1,0 +1,25 @@
+/* What a busy machine costs the target: the time in which the kernel says that somebody who could run had no CPU (PSI). */
+#pragma once
+#include <stdbool.h>
+
+#include "base/clock.h"
+
+struct run;
+struct world;
+
+struct pressure {
+	nsec_t before[2];       /* of the machine, of our cgroup; -1: not to be had */
+};
+
+struct patience {
+	nsec_t start, asked, until;     /* asked: until, as it was in the beginning */
+	bool known;
+	struct pressure pressure;
+};
+
+void pressure_open(struct world *w);
+void pressure_close(struct world *w);
+void pressure_begin(const struct world *w, struct pressure *p);
+nsec_t pressure_since(const struct world *w, const struct pressure *p);         /* ns since then; 0 where the kernel does not say */
+bool patience_over(const struct world *w, struct patience *p, nsec_t now);      /* moves until by it, by BUSY_AT_MOST waits at most */
+bool grace_over(struct run *r);                                                 /* moves t_grace by it, by BUSY_AT_MOST graces at most */
