@@ -97,16 +97,30 @@ def bench_tls(tmp):
          "<= 6 x")
 
 
+def two_floors(tmp, n):
+    """Scenarios a second of two floor programs at once: nothing that launches this server can be faster here."""
+    start, both = time.monotonic(), []
+    for i in range(2):
+        d = os.path.join(tmp, "floor-%d" % i)
+        os.makedirs(d, exist_ok=True)
+        both.append(subprocess.Popen([str(ROOT / "build/bench/floor"), str(n), d, SERVER, "--port", "PORT"], stdout=subprocess.DEVNULL))
+    if any([p.wait() for p in both]):
+        sys.exit("bench: the floor failed")
+    return 2 * n / (time.monotonic() - start)
+
+
 def bench_peers(tmp):
     print("the same steps by peers, side by side")
-    n, ratios, vratios = 200, [], []
+    n, ratios, vratios, floors = 200, [], [], []
     env = dict(os.environ, BENCH_SERVER=SERVER, BENCH_N=str(n))
     for _ in range(3):
+        floors.append(two_floors(tmp, n))
         w1, _, o = tool(tmp, "scenarios/bench/gate.yaml", "-j2", "--repeat", str(n * 5))
         shutil.rmtree(o)
         mine = n * 5 / w1
         w, _, _ = timed([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "harness/bench/peer_test.py")], env=env)
         ratios.append(mine / (n / w))
+        floors[-1] /= n / w
         if shutil.which("varnishtest"):
             best = 0.0
             for j in (2, 4, 8):
@@ -114,6 +128,7 @@ def bench_peers(tmp):
                 best = max(best, n / w)
             vratios.append(mine / best)
     goal("scenarios/s: drainspec -j2 / pytest + subprocess + http.client", "%.1f" % med(ratios), med(ratios) >= 10, ">= 10")
+    print("  (two floor programs at once, which judge nothing: %.1f times pytest)" % med(floors))
     if vratios:
         goal("scenarios/s: drainspec -j2 / varnishtest at its best -j", "%.1f" % med(vratios), med(vratios) >= 10, ">= 10")
     else:
@@ -239,11 +254,26 @@ def bench_battery(tmp):
     goal("battery with a 2 s sleep path", "%.1f s" % w, w < 9, "< 9 s (in parallel)")
 
 
+def on_memory():
+    """All that either side writes goes to a tmpfs in a mount namespace of ours: making files next to thousands that were just removed
+    costs ext4 without a journal more than a scenario does (recently_deleted(), fs/ext4/ialloc.c), and whoever comes second pays."""
+    if os.geteuid() == 0 and not os.environ.get("BENCH_MOUNTS") and shutil.which("unshare"):
+        os.execvpe("unshare", ["unshare", "--mount", sys.executable, *sys.argv], dict(os.environ, BENCH_MOUNTS="own"))
+    return os.environ.get("BENCH_MOUNTS") == "own"
+
+
 def main():
     which = sys.argv[1:] or ["floor", "tls", "peers", "precision", "many", "streams", "resp", "battery"]
+    own = on_memory()
     with tempfile.TemporaryDirectory() as tmp:
+        if own and subprocess.run(["mount", "-t", "tmpfs", "none", tmp], check=False).returncode == 0:
+            os.environ["TMPDIR"] = tmp
+        else:
+            print("(files on the disk: not root, so no tmpfs; ratios scatter more)")
         for name in which:
             globals()["bench_" + name](tmp)
+        if own:
+            subprocess.run(["umount", tmp], check=False)
     if missed:
         print("missed: " + "; ".join(missed))
     return 1 if missed else 0
