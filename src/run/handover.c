@@ -91,14 +91,14 @@ static bool old_gone(struct run *r)
 	return generation_old_gone(r) || !r->alive;
 }
 
-/* Nothing is asked of which the answer has not come, and no connection of a request of its own is open. */
+/* Nothing is asked of which the answer has not come, and every connection that is open, or on its way, has had one. */
 static bool stream_rests(struct run *r)
 {
 	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
 		const struct conn *c = r->conns[i];
 
 		if (c->client->spec->phase == PHASE_LOOP && c->state != CONN_OVER &&
-		    (c->asked > c->answered || (!c->client->rq.line && !c->answered)))
+		    (c->asked > c->answered || !c->answered))
 			return !r->alive;
 	}
 	return true;
