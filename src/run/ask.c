@@ -11,6 +11,7 @@
 struct asking {
 	struct watch w;
 	struct timer late;
+	struct question q;
 	struct run *run;
 	ask_fn fn;
 	void *arg;
@@ -21,20 +22,48 @@ struct asking {
 	char out[512];
 };
 
-static void ask_done(struct asking *a, int status)
+void question_open(struct run *r, struct question *q)
 {
-	struct run *r = a->run;
+	q->next = r->asks;
+	r->asks = q;
+}
 
-	if (a->w.fd < 0)
-		return;
-	timer_clear(r->loop, &a->late);
-	loop_del(r->loop, &a->w);
+void question_closed(struct run *r, struct question *q)
+{
+	for (struct question **p = &r->asks; *p; p = &(*p)->next)
+		if (*p == q) {
+			*p = q->next;
+			return;
+		}
+}
+
+void questions_end(struct run *r)
+{
+	for (struct question *q; (q = r->asks);) {
+		r->asks = q->next;
+		q->drop(q->of);
+	}
+}
+
+static void ask_drop(void *of)
+{
+	struct asking *a = of;
+
+	timer_clear(a->run->loop, &a->late);
+	loop_del(a->run->loop, &a->w);
 	close(a->w.fd);
 	a->w.fd = -1;
 	tls_free(a->tls);
 	a->tls = NULL;
-	r->ask_outstanding--;
-	a->fn(r, a->arg, status, a->in);
+}
+
+static void ask_done(struct asking *a, int status)
+{
+	if (a->w.fd < 0)
+		return;
+	question_closed(a->run, &a->q);
+	ask_drop(a);
+	a->fn(a->run, a->arg, status, a->in);
 }
 
 static void ask_late(struct timer *t)
@@ -148,7 +177,8 @@ int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn
 		return -errno;
 	if (port_in_tls(r, port))
 		a->tls = tls_new(r->tls, "http/1.1");
-	r->ask_outstanding++;
+	a->q = (struct question){.drop = ask_drop, .of = a};
+	question_open(r, &a->q);
 	a->late = (struct timer){.fn = ask_late, .arg = a, .at = NSEC_NEVER};
 	timer_set(r->loop, &a->late, clock_now() + within);
 	if (connect(a->w.fd, (const struct sockaddr *)&p->addr, len) < 0 && errno != EINPROGRESS) {

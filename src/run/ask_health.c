@@ -14,6 +14,7 @@
 struct checking {
 	struct watch w;
 	struct timer late;
+	struct question q;
 	struct run *run;
 	ask_fn fn;
 	void *arg;
@@ -29,21 +30,25 @@ struct checking {
 	_Alignas(8) uint8_t st[128];
 };
 
-static void check_done(struct checking *a, int status)
+static void check_drop(void *of)
 {
-	struct run *r = a->run;
+	struct checking *a = of;
 
-	if (a->w.fd < 0)
-		return;
-	timer_clear(r->loop, &a->late);
-	loop_del(r->loop, &a->w);
+	timer_clear(a->run->loop, &a->late);
+	loop_del(a->run->loop, &a->w);
 	close(a->w.fd);
 	a->w.fd = -1;
 	a->proto->mux->close(a->s);
-	if (a->watches)
+}
+
+static void check_done(struct checking *a, int status)
+{
+	if (a->w.fd < 0)
 		return;
-	r->ask_outstanding--;
-	a->fn(r, a->arg, status, "");
+	question_closed(a->run, &a->q);
+	check_drop(a);
+	if (!a->watches)
+		a->fn(a->run, a->arg, status, "");
 }
 
 static void check_late(struct timer *t)
@@ -216,7 +221,8 @@ int ask_health(struct run *r, unsigned port, const char *service, nsec_t within,
 	rc = health(r, port, service, a);
 	if (rc < 0)
 		return rc;
-	r->ask_outstanding++;
+	a->q = (struct question){.drop = check_drop, .of = a};
+	question_open(r, &a->q);
 	timer_set(r->loop, &a->late, clock_now() + within);
 	if (a->status)
 		check_done(a, a->status);

@@ -232,7 +232,7 @@ struct run {
 	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
 	uint16_t census_no;
 	uint32_t leak_from;             /* first connection of the batch */
-	unsigned ask_outstanding;
+	struct question *asks;                  /* of the harness's own, not answered yet */
 	int ready_status;
 	nsec_t t_progress;              /* a client last came closer to what it wants */
 	nsec_t look;                    /* when the condition that is pumped for wants to look again */
@@ -400,7 +400,16 @@ void watch_counters(struct run *r, bool end);
 void watch_wire(struct run *r);                                  /* drains the ring: often, or packets are lost */
 void listen_rows(struct run *r, const char *when);
 
-/* ask.c: one GET, asynchronously; fn gets the status or -errno */
+/* ask.c: one GET, asynchronously; fn gets the status or -errno. Whatever is still open when the round ends is dropped: its memory is
+ * the run's, and the loop would find it there in the next one. */
+struct question {
+	struct question *next;
+	void (*drop)(void *of);
+	void *of;
+};
+void question_open(struct run *r, struct question *q);
+void question_closed(struct run *r, struct question *q);
+void questions_end(struct run *r);
 typedef void (*ask_fn)(struct run *r, void *arg, int status, const char *body);
 int ask(struct run *r, unsigned port, const char *path, nsec_t within, ask_fn fn, void *arg);
 /* The standard health service of gRPC: 200 SERVING, 503 not, else the HTTP class of its status. service NULL: the server's own. */

@@ -211,7 +211,7 @@ static bool http_ready(struct run *r)
 	if (r->ready_status == 200 || !r->alive)
 		return true;
 	r->look = clock_now() + NSEC_PER_MSEC;
-	if (r->ask_outstanding)
+	if (r->asks)
 		return false;
 	if (clock_now() >= r->t_probe) {
 		r->t_probe = clock_now() + 2 * NSEC_PER_MSEC;

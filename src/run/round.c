@@ -174,6 +174,7 @@ void round_end(struct run *r)
 {
 	r->watching = false;
 	health_end(r);
+	questions_end(r);
 	clients_end(r, "end of the round");
 	if (r->hand)
 		hand_over_end(r);

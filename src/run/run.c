@@ -136,6 +136,15 @@ static void say_own_cost(struct run *r)
 	events_add(r->ev, EV_COUNTER, -1, ru.ru_maxrss, 0, "harness.peak_rss_kib");
 }
 
+/* What the loop still has is memory of this run, and the next run of this worker would call it. */
+static int loop_left(struct run *r, int rc)
+{
+	if (!r->loop->timers)
+		return rc;
+	r->loop->timers = NULL;
+	return rc < 0 ? rc : err_set(r->err, ERR_HARNESS, 0, "a timer of the harness outlived its run");
+}
+
 static void finish(struct run *r, int rc)
 {
 	struct capture_stats stats;
@@ -145,6 +154,7 @@ static void finish(struct run *r, int rc)
 	round_end(r);
 	tls_end(r);
 	gate_close(r);
+	rc = loop_left(r, rc);
 	ports_release(r);
 	target_files(r, true);
 	watch_counters(r, true);

@@ -160,7 +160,7 @@ void watch_listeners(struct run *r)
 	now = clock_now();
 	if (all_closed && r->n_ports)
 		actions_event(r, ON_LISTENER_CLOSED, now);
-	if (r->sc->expect.readiness && strncmp(r->sc->expect.readiness, "watch", 5) && r->n_ports && !r->ports[0].closed && !r->ask_outstanding && now >= r->t_probe) {
+	if (r->sc->expect.readiness && strncmp(r->sc->expect.readiness, "watch", 5) && r->n_ports && !r->ports[0].closed && !r->asks && now >= r->t_probe) {
 		r->t_probe = now + NSEC_PER_MSEC;
 		if (!strncmp(r->sc->expect.readiness, "grpc", 4))
 			ask_health(r, 0, r->sc->expect.readiness[4] == ':' ? r->sc->expect.readiness + 5 : NULL, NSEC_PER_SEC,
