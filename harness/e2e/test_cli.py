@@ -357,6 +357,7 @@ def test_more_clients_than_descriptors(cli):
     assert got.status == 4 and said(got, "5000"), got
     assert re.search(r"nofile|descriptor|ulimit", got.err), "names the limit"
     assert not (cli.cwd / "started").exists(), "said before the start"
+    assert not list(cli.cwd.glob("reports/*")), "nothing ran: no folder of it stays"
 
 
 def test_soft_limit_of_descriptors_is_raised(cli):

@@ -452,6 +452,8 @@ int suite_run(const struct suite_item *items, size_t n, const struct settings *s
 		rc = do_probe(s, items);
 	if (!rc)
 		rc = plan_all(s, items, n, false);
+	if (rc && !s->settings.out)
+		rmdir(s->out);          /* nothing began, and nothing is in it unless the probe left its evidence */
 	if (!rc && s->n_mute)
 		note_mute(s);
 	if (!rc)
