@@ -213,6 +213,9 @@ int run_check(const struct plan *plan, struct err *reterr)
 			rc = 0;
 		}
 	}
+	if (!rc && !plan->sc->sweep)
+		rc = actions_prepare(r);
+	actions_free(r);
 	arena_free(arena);
 	return rc;
 }

@@ -53,7 +53,7 @@ static int action_add(struct run *r, const struct signal_spec *sig, const struct
 	const char *regex = sig ? sig->when.regex : step->when.regex;
 
 	if (r->n_actions == MAX_ACTIONS)
-		return err_set(r->err, ERR_USAGE, 0, "more than %d signals and steps", MAX_ACTIONS);
+		return err_at(r->err, sig ? sig->at : step->at, "more than %d signals and steps", MAX_ACTIONS);
 	*a = (struct action){.sig = sig, .step = step, .number = number, .due = NSEC_NEVER,
 			     .left = sig && sig->count ? sig->count : 1};
 	if (regex) {
