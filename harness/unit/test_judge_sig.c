@@ -42,6 +42,28 @@ START_TEST(sig_1)
 }
 END_TEST
 
+/* vsftpd: the warm-up's QUIT was answered, and the connection closed by us before its FIN was read: raw bytes have no other end. */
+START_TEST(sig_1_raw)
+{
+	add(0, EV_SCENARIO, -1, 0, 0, "{}");
+	add(0, EV_SEES, -1, 63, 0, "all");
+	add(2, EV_LAUNCH, 0, PID, 0, "./srv");
+	add(3, EV_LISTEN, 0, PORT, 77, "x");
+	int32_t w = opened(600, "warm-up");
+
+	add(605, EV_GREETING, w, 20, 0, "220 ready");
+	asks(610, w, 0, "QUIT");
+	begins(620, w, 0, 0, -2, "keep-alive");
+	add(625, EV_CLIENT_CLOSED, w, 0, 0, "warm-up is over");
+	signalled_with(SIGTERM, NONE);
+	closes_listener(MS(6));
+	add(MS(5) + 500, EV_KILLED, 0, PID, SIGTERM, "root");
+	over(MS(9));
+	fails("SIG-1");
+	is("EXI-1", SKIP);
+}
+END_TEST
+
 START_TEST(sig_1_go_sets_all_bits)
 {
 	int32_t c = waiting();
@@ -383,6 +405,7 @@ START_TEST(sig_5_double)
 	says("SIG-5", "exit 0");
 	says("SIG-5", "exit 1");
 	says("SIG-5", "fin-no-response");
+	ck_assert_ptr_nonnull(strstr(verdict("SIG-5")->hint, "KillMode="));     /* a terminal sends no SIGTERM */
 }
 END_TEST
 
@@ -418,7 +441,7 @@ int main(void)
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(sig_1), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
+	T(sig_1), T(sig_1_raw), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
 	T(sig_2_left), T(sig_2_unsure), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
 	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
 	T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);

@@ -1,4 +1,6 @@
 /* SIG-5: whom the signal is sent to makes no difference. */
+#include <signal.h>
+
 #include "judge/say.h"
 #include "judge/shows.h"
 
@@ -83,8 +85,9 @@ static void judge_sig_5(
 			cite(ret, r->exit);
 			if (c)
 				cite_conn(f, ret, c);
-			ret->hint = "one Ctrl-C reaches every process of the group: do not forward it "
-				    "as well";
+			ret->hint = fact_a(f, r->sig) == SIGTERM ?
+				"systemd sends it to the whole unit: workers drain too, or leave it to their parent; or KillMode=mixed" :
+				"one Ctrl-C reaches every process of the group: do not forward it as well";
 		}
 	}
 	if (all_killed(f))

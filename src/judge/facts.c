@@ -181,6 +181,14 @@ static void conn_answered(struct build *b, struct conn_fact *c, const struct eve
 		b->round->first_answer = n;
 }
 
+static void conn_head(struct build *b, struct conn_fact *c, const struct event *e, uint32_t n)
+{
+	c->head = n;
+	/* bytes without any frame: the first of them answers, whenever the last comes */
+	if (!e->a && e->b == -2 && !b->round->first_answer)
+		b->round->first_answer = n;
+}
+
 static void set_once(uint32_t *slot, uint32_t n)
 {
 	if (!*slot)
@@ -203,7 +211,7 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_UNPROVEN:       set_once(&c->unproven, n); break;
 	case EV_GREETING:       set_once(&c->greeting, n); break;
 	case EV_FIRST_BYTE:     c->first_byte = n; break;
-	case EV_HEAD:           c->head = n; break;
+	case EV_HEAD:           conn_head(b, c, e, n); break;
 	case EV_ANSWER:         conn_answered(b, c, e, n); break;
 	case EV_BAD_ANSWER:     set_once(&c->bad, n); break;
 	case EV_EOF_SEEN:
