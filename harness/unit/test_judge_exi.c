@@ -281,6 +281,29 @@ START_TEST(exi_4_full_disk_lost_nothing)
 }
 END_TEST
 
+/* aiohttp in a storm: the second signal cut it, and the traceback at which the scan of its log ends is allowed by then. */
+START_TEST(exi_4_forced)
+{
+	unsigned slow = client("slow", PHASE_WAITING);
+
+	g.sc.n_signals = 2;
+	g.signals[1].signo = SIGTERM;
+	starts();
+	int32_t c = parked(slow, "GET /");
+
+	signalled();
+	add(MS(5) + 50, EV_SIGNAL, 1, SIGTERM, AT(MS(5) + 54), "process 100");
+	closes_listener(MS(5) + 200);
+	fin(MS(6), c, 0, 0);
+	add(MS(7), EV_KILLED, 0, PID, SIGTERM, "root");
+	add(MS(8), EV_LOG_NONCE, 0, 1, 0, NULL);
+	add(MS(8), EV_LOG_BAD, -1, 2, 64, "Traceback: OSError: [Errno 9] Bad file descriptor");
+	over(MS(9));
+	fails("");
+	ck_assert_int_ne(verdict("EXI-4")->outcome, UNSURE);
+}
+END_TEST
+
 START_TEST(exi_4_line)
 {
 	g.sc.expect.log = "^stopped after [0-9]+";
@@ -334,7 +357,7 @@ int main(void)
 	T(peer_2), T(peer_2_never_closes), T(exi_1), T(exi_1_143), T(exi_1_raised_again);
 	T(exi_1_130_is_not_143), T(exi_1_oom), T(exi_1_set), T(exi_2_teardown_is_allowed), T(exi_2_border);
 	T(exi_2_busy_machine), T(exi_2_busy_is_bounded), T(exi_2_starved), T(exi_2_asleep_on_a_busy_machine), T(exi_2_late), T(exi_2_goroutines), T(exi_3), T(exi_3_words), T(exi_4);
-	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_line), T(exi_4_other_line);
+	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_forced), T(exi_4_line), T(exi_4_other_line);
 	T(gate_never_released);
 	return rig_main(s);
 }

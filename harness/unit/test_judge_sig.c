@@ -365,6 +365,8 @@ END_TEST
 
 static enum whom both[] = { TO_PROCESS, TO_GROUP };
 
+static const char *step_of_group;
+
 static void to_group(int code, bool loses, bool proven)
 {
 	g.sc.vary_to = both;
@@ -382,6 +384,8 @@ static void to_group(int code, bool loses, bool proven)
 		add(MS(34), EV_UNPROVEN, c, PHASE_WAITING, 0, "the answer came before");
 	events_add_at(&g.ev, AT(MS(35)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(35)) + 3, "process group 200");
 	add(MS(36), EV_LISTENER_CLOSED, 0, PORT, AT(MS(35)) + 10, NULL);
+	if (step_of_group)
+		add(MS(36) - 50, EV_STEP, -1, 0, 0, step_of_group);
 	if (loses)
 		fin(MS(36), c, 0, 0);
 	else
@@ -406,6 +410,18 @@ START_TEST(sig_5_double)
 	says("SIG-5", "exit 1");
 	says("SIG-5", "fin-no-response");
 	ck_assert_ptr_nonnull(strstr(verdict("SIG-5")->hint, "KillMode="));     /* a terminal sends no SIGTERM */
+}
+END_TEST
+
+/* Cut in one round, answered in the other, by a gate that was opened before the target had come to rest: chance. */
+START_TEST(sig_5_raced)
+{
+	for (int settled = 0; settled < 2; settled++) {
+		rig_setup();
+		step_of_group = settled ? "release the gate " : "release the gate (unsettled)";
+		to_group(0, true, true);
+		is("SIG-5", settled ? FAIL : UNSURE);
+	}
 }
 END_TEST
 
@@ -445,6 +461,6 @@ int main(void)
 	T(sig_2_left), T(sig_2_unsure), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
 	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
 	T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);
-	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_5_unproven), T(sig_6);
+	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_5_raced), T(sig_5_unproven), T(sig_6);
 	return rig_main(s);
 }

@@ -20,10 +20,12 @@ static void one_log(struct sum *t, const struct round_fact *r)
 		sum_killed(t, r);
 	} else if (charged_to_default(f, r)) {
 		sum_see(t, "SIG-1");
-	} else if (crash_of(f, r) || log_unread(f, r)) {
+	} else if (crash_of(f, r)) {
 		sum_see(t, "EXI-3");
 	} else if (was_forced(f, r) && l.missing) {
 		t->contract++;
+	} else if (log_unread(f, r) && !was_forced(f, r)) {
+		sum_see(t, "EXI-3");
 	} else if (!l.missing) {
 		t->good++;
 	} else if (l.before_missing && l.before) {

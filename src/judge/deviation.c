@@ -33,6 +33,23 @@ static bool same_outcomes(const struct facts *f, const uint32_t *a, const uint32
 	return true;
 }
 
+/* The gate had to be opened before the target had settled: then a fast stop may have cut the request, or come too late. */
+static bool unsettled(const struct facts *f, const struct round_fact *r)
+{
+	for_each_event(f, EV_STEP, n)
+		if (fact_event(f, n)->round == r->id && strstr(fact_text(f, n), "(unsettled)"))
+			return true;
+	return false;
+}
+
+bool rounds_all_killed(const struct facts *f)
+{
+	for (uint32_t i = 0; i < f->n_rounds; i++)
+		if (f->rounds[i].sig && ending_of(f, &f->rounds[i]).kind != ENDED_BY_US)
+			return false;
+	return true;
+}
+
 void mark_deviations(struct facts *f)
 {
 	size_t n = f->sc->n_clients * (size_t)CONN_N;
@@ -58,7 +75,9 @@ void mark_deviations(struct facts *f)
 
 		memset(b, 0, n * sizeof *b);
 		count_outcomes(f, r, b);
-		r->deviates = got.kind != want.kind || got.value != want.value ||
-			      !same_outcomes(f, a, b);
+		bool ends = got.kind == want.kind && got.value == want.value, same = same_outcomes(f, a, b);
+
+		r->raced = ends && !same && (unsettled(f, first) || unsettled(f, r));
+		r->deviates = !r->raced && !(ends && same);
 	}
 }

@@ -73,6 +73,7 @@ struct round_fact {
 	bool heir;                      /* of a hand-over: its launch is a HEIR, and the rounds before have no end of their own */
 	bool alone;                     /* the first signal alone, after a hang: read by hang.c only */
 	bool deviates;                  /* vary_to: differs from the first round; judged by SIG-5 only */
+	bool raced;                     /* it differs, but the gate's answer raced with the cut in one of the two */
 };
 
 struct port_fact {                      /* one listener in one round */
@@ -122,3 +123,5 @@ struct facts {
 struct facts *facts_build(const struct scenario *sc, const struct events *ev, struct arena *arena);
 /* Mark the rounds of a vary_to scenario whose ending or outcomes differ from the first round's. */
 void mark_deviations(struct facts *f);
+/* No round came to an end of its own. */
+bool rounds_all_killed(const struct facts *f);

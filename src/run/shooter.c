@@ -282,6 +282,7 @@ static void shoot(struct run *r, struct action *a)
 		before_first_signal(r);
 		pressure_begin(r->world, &r->pressure);
 	}
+	uint64_t turns = !r->t_signal && actions_want(r, ON_SETTLED) ? target_turns(r) : 0;
 	nsec_t before = clock_now();
 	int rc = send_to(r, s, whom, sizeof whom);
 	nsec_t after = clock_now();
@@ -305,6 +306,7 @@ static void shoot(struct run *r, struct action *a)
 		r->t_grace = before + r->sc->expect.within;
 		r->t_watch = before + watch_period(0);
 		r->t_all_asleep = 0;
+		r->turns = turns;
 		if (r->stopped)
 			target_stop_continue(r, false);
 		actions_event(r, ON_SIGNAL, before);
@@ -330,7 +332,8 @@ static void step_do(struct run *r, struct action *a)
 	const struct step_spec *st = a->step;
 	uint32_t n = r->n_conns;
 
-	events_addf(r->ev, EV_STEP, -1, a->number, 0, "%s %s", names[st->what], st->client ? st->client : "");
+	events_addf(r->ev, EV_STEP, -1, a->number, 0, "%s %s%s", names[st->what], st->client ? st->client : "",
+		    st->when.on == ON_SETTLED && !r->t_on[ON_SETTLED] ? "(unsettled)" : "");
 	if (st->what == STEP_RELEASE_GATE)
 		gate_release(r);
 	a->done = true;

@@ -168,7 +168,7 @@ void watch_listeners(struct run *r)
 		else
 			ask(r, 0, r->sc->expect.readiness, NSEC_PER_SEC, readiness_answer, NULL);
 	}
-	if (r->t_signal && !r->t_on[ON_SETTLED] && actions_want(r, ON_SETTLED) && target_rests(r))
+	if (r->t_signal && !r->t_on[ON_SETTLED] && actions_want(r, ON_SETTLED) && target_turns(r) != r->turns && target_rests(r))
 		actions_event(r, ON_SETTLED, clock_now());
 	r->t_watch = clock_now() + (r->t_on[ON_LISTENER_CLOSED] ? 2 * NSEC_PER_MSEC : watch_period(now - r->t_signal));
 }
