@@ -45,7 +45,9 @@ def timed(argv, **kw):
 
 def tool(tmp, scenario, *options, target=(SERVER, "--port", "${PORT}")):
     out = os.path.join(tmp, "out-%d" % time.monotonic_ns())
-    wall, cpu, _ = timed([TOOL, "run", "--out", out, *options, "-o", "json=" + out + ".json", str(ROOT / scenario), "--", *target])
+    wall, cpu, text = timed([TOOL, "run", "--out", out, *options, "-o", "json", str(ROOT / scenario), "--", *target])
+    with open(out + ".json", "w") as f:
+        f.write(text)
     return wall, cpu, out
 
 

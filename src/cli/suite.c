@@ -337,6 +337,7 @@ static const struct plan *plan_again(struct suite *s, const struct plan *first, 
 	struct plan *plan = arena_alloc(s->arena, sizeof *plan);
 
 	*plan = *first;
+	plan->first = first;
 	plan->sc = arena_alloc(s->arena, sizeof *plan->sc);
 	*plan->sc = *first->sc;
 	plan->sc->name = arena_printf(s->arena, "%s #%d", first->sc->name, round + 1);

@@ -19,6 +19,7 @@ struct probe {
 
 struct plan {
 	struct scenario *sc;            /* a deep copy: command, ports, requests, signals, deadlines resolved */
+	const struct plan *first;       /* the same but for the name: of a repetition; NULL: it is none */
 	const char *skip_reason;        /* what is missing and the flag that gives it; NULL: run it */
 	const char *protocol;           /* of clients that do not say; NULL: not known yet */
 	const char *descriptors;        /* of --proto: how calls of gRPC are written; NULL: not given */

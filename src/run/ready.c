@@ -62,7 +62,7 @@ static bool own_listener(struct run *r, struct port *p, const struct diag_row *r
 	pid_t pids[MAX_TREE] = {r->pid};
 	struct holder h[4];
 	char text[INET6_ADDRSTRLEN];
-	int found = census_socket_holders(pids, 1, row->inode, h, 4);
+	int found = census_socket_low(r->pid, row->inode, h) ? 1 : census_socket_holders(pids, 1, row->inode, h, 4);
 
 	/* not the root itself: any of its descendants */
 	if (found <= 0) {

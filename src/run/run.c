@@ -10,6 +10,7 @@
 #include "base/dirs.h"
 #include "base/names.h"
 #include "run/engine.h"
+#include "scenario/keys.h"
 #include "target/iso.h"
 
 static int make_dir(const char *dir, struct err *reterr)
@@ -17,6 +18,29 @@ static int make_dir(const char *dir, struct err *reterr)
 	int rc = dirs_make(dir);
 
 	return rc < 0 ? err_set(reterr, ERR_HARNESS, -rc, "cannot make the folder %s", dir) : 0;
+}
+
+/* Repetitions differ in their name alone, which is the first key: the rest is dumped once. */
+static void dump_again(struct world *w, const struct plan *plan, struct buf *out)
+{
+	static const char begin[] = "{\"name\":\"\"";
+	struct dumped *d = &w->dumped;
+
+	if (plan->first && d->of != plan->first) {
+		struct scenario nameless = *plan->sc;
+
+		nameless.name = "";
+		buf_clear(&d->text);
+		scenario_dump(&nameless, &d->text);
+		d->of = plan->first;
+	}
+	if (!plan->first || strncmp(d->text.p, begin, sizeof begin - 1)) {
+		scenario_dump(plan->sc, out);
+		return;
+	}
+	buf_add(out, begin, sizeof begin - 3);
+	dump_string(out, plan->sc->name);
+	buf_add(out, d->text.p + sizeof begin - 1, d->text.n - (sizeof begin - 1));
 }
 
 /* First of all: what was resolved, what can be seen, and what cannot. */
@@ -30,7 +54,7 @@ static void say_what_is_seen(struct run *r)
 	sees |= w->got & ISO_NET ? SEES_OWN_NETNS : 0;
 	sees |= w->got & ISO_PID ? SEES_OWN_PIDNS : 0;
 	sees |= w->got & ISO_SHM ? SEES_OWN_SHM : 0;
-	scenario_dump(r->sc, &b);
+	dump_again(w, r->plan, &b);
 	events_add(r->ev, EV_SCENARIO, -1, clock_now(), clock_ns(CLOCK_REALTIME), arena_strndup(r->arena, b.p, b.n));
 	buf_free(&b);
 	events_addf(r->ev, EV_SEES, -1, sees, 0, "%s%s%s%s", w->got & ISO_NET ? "own network namespace" : "host network",

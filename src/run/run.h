@@ -20,6 +20,11 @@ struct starts {                 /* how long the last starts of a command took, f
 	nsec_t took[START_MEMORY];
 };
 
+struct dumped {                 /* scenario_dump() of a plan that is repeated, without its name */
+	const struct plan *of;
+	struct buf text;
+};
+
 struct world {
 	unsigned got;           /* iso_bits of target/iso.h */
 	char iso_why[256];      /* what isolation could not be had, and why; "" if all */
@@ -40,6 +45,7 @@ struct world {
 	uint8_t *buf;           /* RUN_BUF bytes that runs share */
 	uint64_t seed;
 	struct starts starts;
+	struct dumped dumped;
 	uint64_t counters[16];  /* of the namespace, at the end of the last run */
 	bool counted;
 	int counter_fds[2];     /* /proc/net/netstat and snmp of the namespace, -1 */

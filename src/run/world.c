@@ -145,6 +145,7 @@ void world_close(struct world *w)
 	if (w->cap)
 		capture_close(w->cap);
 	free(w->buf);
+	buf_free(&w->dumped.text);
 	diag_close(w->diag);
 	loop_done(&w->loop);
 	if (w->sigfd >= 0)

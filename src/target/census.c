@@ -15,9 +15,10 @@ enum { PF_EXITING_BIT = 0x4 };
 /* comm may hold ')', spaces and newlines, but nothing behind it does. */
 static int parse_stat(const char *text, struct proc *p)
 {
+	/* of what follows the state: proc_pid_stat(5), fields 4 to 22 */
+	enum { PPID, PGRP, SESSION, FLAGS = 5, THREADS = 16, START = 18, FIELDS };
 	const char *open = strchr(text, '('), *at;
-	unsigned long flags;
-	unsigned long long start;
+	uint64_t v[FIELDS];
 
 	if (!open || !proc_stat_state(text, &at) || at - 2 < open)
 		return -EPROTO;
@@ -27,13 +28,21 @@ static int parse_stat(const char *text, struct proc *p)
 		n = sizeof p->comm - 1;
 	memcpy(p->comm, open + 1, n);
 	p->comm[n] = '\0';
-	/* state ppid pgrp session tty tpgid flags minflt cminflt majflt cmajflt utime stime cutime cstime
-	 * priority nice num_threads itrealvalue starttime */
-	if (sscanf(at, "%c %d %d %d %*d %*d %lu %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %u %*d %llu",
-		   &p->state, &p->ppid, &p->pgid, &p->sid, &flags, &p->threads, &start) != 7)
-		return -EPROTO;
-	p->exiting = flags & PF_EXITING_BIT;
-	p->starttime = start;
+	p->state = *at++;
+	for (int i = 0; i < FIELDS; i++) {
+		char *end;
+
+		v[i] = strtoull(at, &end, 10);
+		if (end == at)
+			return -EPROTO;
+		at = end;
+	}
+	p->ppid = (pid_t)v[PPID];
+	p->pgid = (pid_t)v[PGRP];
+	p->sid = (pid_t)v[SESSION];
+	p->exiting = v[FLAGS] & PF_EXITING_BIT;
+	p->threads = (uint32_t)v[THREADS];
+	p->starttime = v[START];
 	return 0;
 }
 

@@ -57,11 +57,10 @@ int proc_fd_link(pid_t pid, int fd, char *buf, size_t size)
 uint32_t proc_socket_inode(pid_t pid, int fd)
 {
 	char link[64];
-	unsigned inode;
 
-	if (proc_fd_link(pid, fd, link, sizeof link) < 0)
+	if (proc_fd_link(pid, fd, link, sizeof link) < 0 || strncmp(link, "socket:[", 8))
 		return 0;
-	return sscanf(link, "socket:[%u]", &inode) == 1 ? inode : 0;
+	return (uint32_t)strtoul(link + 8, NULL, 10);
 }
 
 bool proc_fd_cloexec(pid_t pid, int fd)

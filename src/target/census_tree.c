@@ -196,6 +196,20 @@ static int search_one(struct search *s, pid_t pid)
 	return proc_numbers(path, match_fd, s);
 }
 
+bool census_socket_low(pid_t pid, uint32_t inode, struct holder *ret)
+{
+	enum { LOWEST = 3, HIGHEST = 9 };
+
+	for (int fd = LOWEST; inode && fd <= HIGHEST; fd++) {
+		if (proc_socket_inode(pid, fd) != inode)
+			continue;
+		*ret = (struct holder){ .pid = pid, .fd = fd };
+		proc_comm(pid, ret->comm, sizeof ret->comm);
+		return true;
+	}
+	return false;
+}
+
 int census_socket_holders(const pid_t *pids, size_t n, uint32_t inode, struct holder *ret, size_t max)
 {
 	struct search s = { .inode = inode, .v = ret, .max = max };
