@@ -124,7 +124,7 @@ class Runner:
         status, text = execute(argv, cwd, evidence / "report.txt", limit * timeout_multiplier())
         run = Run(argv, status, text, _load(report), evidence, cwd)
         self._attach(run)
-        if not run.report and status not in (5, 77):
+        if status in (126, 127) or (not run.report and status not in (5, 77)):   # a target that did not start proves nothing
             raise DrainspecError(f"{run.summary}\n{text.strip()}\n  command: {' '.join(argv)}")
         return run
 
