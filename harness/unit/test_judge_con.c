@@ -365,6 +365,38 @@ START_TEST(con_6_holds)
 }
 END_TEST
 
+/* Closed, and gone by itself, but only after the grace: who was open then has held it till then. */
+START_TEST(con_6_late)
+{
+	int32_t c = one(PHASE_IDLE, "GET /");
+
+	closes_listener(MS(6));
+	fin(MS(10050), c, 1, 0);
+	exits(MS(10060), 0);
+	ends(MS(10200));
+	judge();
+	fails("CON-6");
+	is("EXI-2", SKIP);
+}
+END_TEST
+
+/* It was still being read when the grace was over, and answered before the process went: no idle one. */
+START_TEST(peer_2_late)
+{
+	int32_t c = one(PHASE_SLOW_READER, "GET /big");
+
+	closes_listener(MS(6));
+	answers(MS(10040), c, 0, 200, 16, "close");
+	fin(MS(10050), c, 1, 0);
+	exits(MS(10060), 0);
+	ends(MS(10200));
+	judge();
+	fails("PEER-2");
+	is("EXI-2", SKIP);
+	ck_assert_ptr_null(verdict("CON-6"));
+}
+END_TEST
+
 START_TEST(con_6_others_hold)
 {
 	unsigned idle = client("idle", PHASE_IDLE), dumb = client("dumb", PHASE_CONNECTED);
@@ -420,7 +452,7 @@ int main(void)
 	T(con_1_wrong_bytes), T(con_1_head_alone), T(con_1_other_body), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it);
 	T(con_1_many), T(burst_accepted_and_not_read), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
 	T(con_4_half_is_not_whole), T(con_4_raced), T(con_4_raced_unseen), T(con_4_leaving), T(con_4_reset_while_serving), T(con_5), T(con_5_cut);
-	T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_others_hold), T(con_7);
+	T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_late), T(peer_2_late), T(con_6_others_hold), T(con_7);
 	T(con_7_client_left);
 	return rig_main(s);
 }

@@ -38,6 +38,7 @@ bool charged_to_default(const struct facts *f, const struct round_fact *r);
 enum hang { HANG_NONE, HANG_LATE, HANG_KILLED, HANG_BORDER };
 struct hung {
 	enum hang kind;
+	nsec_t at;                      /* when it was looked who is still open: at its limit, or when it was killed */
 	const char *charged; /* id of the check that answers for it; NULL: why it cannot be said */
 	const char *why;                /* static: why this check, or why it cannot be said */
 	uint32_t cites[4];

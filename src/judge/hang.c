@@ -13,8 +13,15 @@ struct open_clients {
 	uint32_t e_peer2, e_peer1, e_idle, e_in_flight, e_waits; /* one event each, to cite */
 };
 
-static void count_open(const struct facts *f, const struct conn_fact *c, struct open_clients *o)
+/* Of its requests the last one had no whole answer then: what comes later, before it goes by itself, has held it till then. */
+static bool owed_at(const struct facts *f, const struct conn_fact *c, nsec_t at)
 {
+	return c->asked > c->answers || (c->answer && fact_t(f, c->answer) >= at);
+}
+
+static void count_open(const struct facts *f, const struct conn_fact *c, nsec_t at, struct open_clients *o)
+{
+	bool owed = owed_at(f, c, at);
 	uint32_t proof = c->still ? c->still : c->proven ? c->proven : c->connect;
 	bool keeps = f->sc->clients[c->spec].never_closes;
 
@@ -23,13 +30,13 @@ static void count_open(const struct facts *f, const struct conn_fact *c, struct 
 	if (keeps && (c->end || c->notify || (conn_upgraded(f, c) && c->answers))) {
 		o->never_closing++;
 		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
-	} else if (c->phase == PHASE_SLOW_READER && c->asked > c->answers) {
+	} else if (c->phase == PHASE_SLOW_READER && owed) {
 		o->slow++;
 		o->e_peer2 = o->e_peer2 ? o->e_peer2 : proof;
 	} else if (c->waits) {
 		o->waits++;
 		o->e_waits = o->e_waits ? o->e_waits : proof;
-	} else if ((c->asked > c->answers && !c->rst_stream) || conn_upgraded(f, c)) {     /* also one that has had its Close: the FIN is missing */
+	} else if ((owed && !c->rst_stream) || conn_upgraded(f, c)) {     /* also one that has had its Close: the FIN is missing */
 		o->in_flight++;
 		o->upgraded += conn_upgraded(f, c);
 		o->gated += c->gate != 0;
@@ -219,10 +226,11 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 		at = fact_t(f, r->kill);
 	for_each_conn(f, c) {
 		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, nsec_sub(at, 1)))
-			count_open(f, c, &o);
+			count_open(f, c, at, &o);
 	}
 	if (holds_no_client(f, r)) /* its side is closed: what is open here is the kernel's to finish */
 		o = (struct open_clients){ 0 };
+	h.at = at;
 	h.cites[h.n_cites++] = r->sig;
 	h.alone = alone_after(f, r);
 	int signo = (int)fact_a(f, r->sig);
