@@ -121,6 +121,7 @@ struct action {
 	unsigned number;                        /* index in its list */
 	uint32_t left;                          /* storm: how many more */
 	nsec_t due;                             /* NSEC_NEVER: its event has not come */
+	nsec_t at_latest;                       /* due without its event, were the machine not busy; 0: only with it */
 	nsec_t asked_gap;
 	bool done;
 	regex_t re;

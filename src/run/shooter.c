@@ -41,7 +41,7 @@ static void action_arm(const struct run *r, struct action *a)
 		nsec_t from = r->t_signal ? r->t_prev_signal : r->t_on[ON_ARMED];
 
 		if (from && (r->t_signal || t->on == ON_ARMED))
-			a->due = from + t->at_latest;
+			a->due = a->at_latest = from + t->at_latest;
 	}
 	if (a->due != NSEC_NEVER && a->sig && r->t_prev_signal)
 		a->asked_gap = a->due - r->t_prev_signal;
@@ -361,6 +361,34 @@ static void step_do(struct run *r, struct action *a)
 	}
 }
 
+/* Is the signal still to be taken by one of the target's processes, or does one wait for a CPU, or use it? */
+static bool at_it(struct run *r)
+{
+	struct proc v[64];
+	unsigned n = target_tree(r, v, 64, false);
+
+	for (unsigned i = 0; i < n; i++)
+		if (v[i].state == 'R' || (v[i].state != 'Z' && v[i].sigpnd & 1ull << (r->last_signo - 1)) ||
+		    (v[i].threads > 1 && target_thread_runs(v[i].pid)))
+			return true;
+	return false;
+}
+
+/* It is due because its event has not come. On a busy machine the target may not have begun: then it has more time, as much as somebody
+ * waited for a CPU. Once it is at rest its own deadlines run, and it has not: who bounds a slow reader would cut him. */
+static bool put_off(struct run *r, struct action *a)
+{
+	nsec_t now = clock_now(), asked = a->step ? a->step->when.at_latest : 0, waited;
+
+	if (!asked || !r->alive || a->due < a->at_latest || !r->t_signal || base_of(r, a))
+		return false;
+	waited = pressure_since(r->world, &r->pressure);
+	if (now >= a->at_latest + (waited < BUSY_AT_MOST * asked ? waited : BUSY_AT_MOST * asked) || !at_it(r))
+		return false;
+	a->due = now + NSEC_PER_MSEC;
+	return true;
+}
+
 void actions_run(struct run *r)
 {
 	for (;;) {
@@ -378,6 +406,8 @@ void actions_run(struct run *r)
 			return;
 		while (clock_now() < next->due)
 			;
+		if (put_off(r, next))
+			continue;
 		if (next->sig && !r->alive && !r->t_signal) {
 			next->done = true;      /* nobody to signal: the events say why */
 			continue;
