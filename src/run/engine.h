@@ -210,8 +210,7 @@ struct run {
 	nsec_t t_greet;                         /* next look at them */
 	nsec_t t_prove;                 /* next look at the pending ones */
 	nsec_t t_all_asleep, t_asleep_look;
-	uint64_t turns;                 /* target_turns() at the signal */
-	bool asleep;
+	bool asleep, typed;             /* typed: the first signal came by the terminal */
 
 	/* gate */
 	struct watch gate_watch;
@@ -345,7 +344,6 @@ int clients_arm(struct run *r);                                 /* opens and pro
 void phase_progress(struct run *r, struct conn *c);             /* called after each input */
 /* Since *t_since, set if it is 0, every thread of the target sleeps; or has computed for a tenth of a second. */
 bool target_waits(struct run *r, nsec_t *t_since);
-uint64_t target_turns(struct run *r);   /* how often its threads have had the CPU, in all */
 bool target_rests(struct run *r);      /* asleep as a whole for 12 ms of looks: ask again and again */
 bool phase_try_prove(struct run *r, struct conn *c);
 bool phase_awaits_gate(const struct conn *c);      /* nothing but the gate can prove it */

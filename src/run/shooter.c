@@ -282,7 +282,6 @@ static void shoot(struct run *r, struct action *a)
 		before_first_signal(r);
 		pressure_begin(r->world, &r->pressure);
 	}
-	uint64_t turns = !r->t_signal && actions_want(r, ON_SETTLED) ? target_turns(r) : 0;
 	nsec_t before = clock_now();
 	int rc = send_to(r, s, whom, sizeof whom);
 	nsec_t after = clock_now();
@@ -306,7 +305,7 @@ static void shoot(struct run *r, struct action *a)
 		r->t_grace = before + r->sc->expect.within;
 		r->t_watch = before + watch_period(0);
 		r->t_all_asleep = 0;
-		r->turns = turns;
+		r->typed = s->to == TO_TTY;
 		if (r->stopped)
 			target_stop_continue(r, false);
 		actions_event(r, ON_SIGNAL, before);

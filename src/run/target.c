@@ -2,7 +2,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <pty.h>
 #include <sched.h>
 #include <signal.h>
@@ -52,41 +51,6 @@ bool target_thread_runs(pid_t pid)
 	if (d)
 		closedir(d);
 	return runs;
-}
-
-static uint64_t thread_turns(pid_t pid)
-{
-	char path[80], line[128];
-	uint64_t sum = 0, turns;
-
-	snprintf(path, sizeof path, "/proc/%d/task", pid);
-	DIR *d = opendir(path);
-
-	for (struct dirent *e; d && (e = readdir(d));) {
-		snprintf(path, sizeof path, "/proc/%d/task/%.16s/schedstat", pid, e->d_name);
-		int fd = e->d_name[0] == '.' ? -1 : open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
-
-		if (fd >= 0)
-			close(fd);
-		if (n > 0 && sscanf((line[n] = '\0', line), "%*u %*u %" SCNu64, &turns) == 1)
-			sum += turns;
-	}
-	if (d)
-		closedir(d);
-	return sum;
-}
-
-/* A Ctrl-C is delivered by a worker of the kernel's, some time after it was typed: who sleeps since then has not got it yet. */
-uint64_t target_turns(struct run *r)
-{
-	struct proc v[MAX_TREE];
-	unsigned n = target_tree(r, v, MAX_TREE, false);
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < n; i++)
-		sum += thread_turns(v[i].pid);
-	return sum;
 }
 
 struct tree_sum {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,6 +147,13 @@ static void look_at(struct run *r, struct port *p)
 	}
 }
 
+/* A signal that was sent wakes the target at once. One that was typed is sent by a worker of the kernel's, some time later; the
+ * terminal echoes it then, after it has sent it (n_tty_receive_signal_char(), drivers/tty/n_tty.c), and nobody reads the echo. */
+static bool typed_arrived(const struct run *r)
+{
+	return !r->typed || r->tty < 0 || poll(&(struct pollfd){.fd = r->tty, .events = POLLIN}, 1, 0) == 1;
+}
+
 void watch_listeners(struct run *r)
 {
 	nsec_t now = clock_now();
@@ -168,7 +176,7 @@ void watch_listeners(struct run *r)
 		else
 			ask(r, 0, r->sc->expect.readiness, NSEC_PER_SEC, readiness_answer, NULL);
 	}
-	if (r->t_signal && !r->t_on[ON_SETTLED] && actions_want(r, ON_SETTLED) && target_turns(r) != r->turns && target_rests(r))
+	if (r->t_signal && !r->t_on[ON_SETTLED] && actions_want(r, ON_SETTLED) && typed_arrived(r) && target_rests(r))
 		actions_event(r, ON_SETTLED, clock_now());
 	r->t_watch = clock_now() + (r->t_on[ON_LISTENER_CLOSED] ? 2 * NSEC_PER_MSEC : watch_period(now - r->t_signal));
 }
