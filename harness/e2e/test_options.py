@@ -1,4 +1,6 @@
 """Options that say how a target behaves, each seen in what the run then does: deadlines, raw answers, greetings."""
+import sys
+
 import pytest
 
 import support
@@ -136,3 +138,49 @@ def test_the_holder_is_the_target_itself(cli):
     assert got.status == 1 and support.red(got.json, "MUST") == {"LSN-4"}, got
     holder, = events_of(cli, "x", "port-holder")
     assert support.holder_kinds()[holder["holder_kind"]] == "HOLDER_SELF", holder
+
+
+# Header fields of every request.
+
+GUARDED = """
+import http.server, signal, sys, threading
+class H(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_GET(self):
+        ok = self.headers["Authorization"] == "Bearer t=1" and len(self.headers.get_all("host")) == 1
+        self.send_response(200 if ok else 401)
+        self.send_header("Content-Length", "2")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(b"ok")
+        self.close_connection = True
+s = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), H)
+signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=s.shutdown).start())
+s.serve_forever()
+s.server_close()
+"""
+
+
+@pytest.mark.parametrize("file", [False, True], ids=["flag", "drainspec.yaml"])
+def test_header_of_every_request(cli, file):
+    if file:
+        (cli.cwd / "drainspec.yaml").write_text("header: {authorization: Bearer t=1, Host: me.example}\n")
+    flags = [] if file else ["--header", "Authorization: Bearer t=1", "--header", "host:me.example"]
+    got = check(cli, *flags, "--", sys.executable, "-c", GUARDED, "${PORT}", only="quiet,burst-new")
+    heads = [e["status"] for name in ("quiet", "burst-new") for e in events_of(cli, name, "head")]
+    assert got.status in (0, 1) and len(heads) > 2 and set(heads) == {200}, got
+
+
+def test_own_headers_of_a_client_win(cli):
+    (cli.cwd / "x.yaml").write_text("clients:\n  - {phase: idle, request: GET /, headers: {authorization: none}}\n"
+                                    "signals:\n  - {send: SIGTERM, when: armed}\n")
+    cli("run", "x.yaml", "--out", "run", "--header", "Authorization: Bearer t=1", "--", sys.executable, "-c", GUARDED, "${PORT}")
+    status = {e["conn"]: e["status"] for e in events_of(cli, "x", "head")}
+    assert status == {0: 200, 1: 401}, "the warm-up has that of the command line, the client its own"
+
+
+@pytest.mark.parametrize("value, words", [("nope", "'nope' is not 'Name: value'"), ("a b: c", "'a b' is not the name of a header field"),
+                                          ("a: b\r\nc: d", "line break")])
+def test_wrong_header_is_said(cli, value, words):
+    got = cli("check", "--header", value, "--", "true")
+    assert got.status == 4 and words in got.err, got

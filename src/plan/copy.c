@@ -33,7 +33,7 @@ static void copy_string(struct arena *arena, const char **s)
 	*s = arena_strdup(arena, *s);
 }
 
-static struct kv *copy_kv(struct arena *arena, const struct kv *v, size_t n)
+struct kv *plan_copy_kv(struct arena *arena, const struct kv *v, size_t n)
 {
 	struct kv *copy = copy_array(arena, v, n, sizeof *v);
 
@@ -49,7 +49,7 @@ static void copy_target(struct arena *arena, struct target_spec *t)
 {
 	copy_string(arena, &t->at.path);
 	t->command = copy_words(arena, t->command);
-	t->env = copy_kv(arena, t->env, t->n_env);
+	t->env = plan_copy_kv(arena, t->env, t->n_env);
 	copy_string(arena, &t->cwd);
 	t->ports = copy_array(arena, t->ports, t->n_ports, sizeof *t->ports);
 	for (size_t i = 0; i < t->n_ports; i++) {
@@ -73,7 +73,7 @@ static void copy_clients(struct arena *arena, struct scenario *sc)
 		copy_string(arena, &c->request);
 		copy_string(arena, &c->answer);
 		copy_string(arena, &c->port);
-		c->headers = copy_kv(arena, c->headers, c->n_headers);
+		c->headers = plan_copy_kv(arena, c->headers, c->n_headers);
 	}
 }
 

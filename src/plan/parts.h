@@ -27,4 +27,5 @@ void plan_signals(struct builder *b);
 void plan_steps(struct builder *b);
 void plan_times(struct builder *b);
 /* What is missing, first reason wins. */
+struct kv *plan_copy_kv(struct arena *arena, const struct kv *v, size_t n);
 void plan_skip(struct builder *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

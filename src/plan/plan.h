@@ -23,6 +23,8 @@ struct plan {
 	const char *skip_reason;        /* what is missing and the flag that gives it; NULL: run it */
 	const char *protocol;           /* of clients that do not say; NULL: not known yet */
 	const char *descriptors;        /* of --proto: how calls of gRPC are written; NULL: not given */
+	struct kv *headers;             /* of every request that does not say its own */
+	size_t n_headers;
 	const char *quick;              /* request that is answered at once: warm-up, restart, probe; NULL: none known */
 	const char *answer;             /* raw: how the answer to quick ends; NULL: with FIN */
 	bool uses_gate;                 /* some request is held by the gate, or a step releases it */

@@ -1,5 +1,6 @@
 /* Which protocol a client speaks, what it asks for, and which flag is missing if that is not known. */
 #include <string.h>
+#include <strings.h>
 
 #include "plan/parts.h"
 
@@ -192,6 +193,27 @@ static bool awaits_answer(enum phase phase)
 	       phase == PHASE_PIPELINED;
 }
 
+/* Those of the settings, behind the client's own, which win (RFC 9110, 5.1: names without regard to case). */
+static void add_headers(struct builder *b, struct client_spec *c)
+{
+	struct kv *v = arena_array(b->arena, struct kv, c->n_headers + b->plan->n_headers + 1);
+	size_t n = c->n_headers;
+
+	if (n)
+		memcpy(v, c->headers, n * sizeof *v);
+	for (size_t i = 0; i < b->plan->n_headers; i++) {
+		size_t same = 0;
+
+		while (same < c->n_headers && strcasecmp(c->headers[same].key, b->plan->headers[i].key))
+			same++;
+		if (same == c->n_headers)
+			v[n++] = b->plan->headers[i];
+	}
+	c->headers = v;
+	c->n_headers = n;
+}
+
+
 static void resolve_client(struct builder *b, struct client_spec *c)
 {
 	const struct target_spec *t = &b->sc->target;
@@ -227,6 +249,7 @@ static void resolve_client(struct builder *b, struct client_spec *c)
 		c->answer = b->plan->answer;
 	if (!c->descriptors)
 		c->descriptors = arena_strdup(b->arena, b->st->descriptors);
+	add_headers(b, c);
 	if (is_call(c->request) && (!c->protocol || !strcmp(c->protocol, "http2")))
 		c->protocol = "grpc";
 	b->plan->uses_gate |= plan_gated(c->request);
@@ -290,6 +313,8 @@ static void resolve_protocol(struct builder *b)
 	b->http = p->protocol && known_protocol(p->protocol);
 	p->quick = b->own_target ? NULL : arena_strdup(b->arena, b->st->quick);
 	p->descriptors = arena_strdup(b->arena, b->st->descriptors);
+	p->n_headers = b->own_target ? 0 : b->st->n_headers;
+	p->headers = plan_copy_kv(b->arena, b->st->headers, p->n_headers);
 	p->answer = b->own_target ? NULL : arena_strdup(b->arena, b->st->answer);
 	if (!p->quick && !b->own_target && is_websocket(p->protocol))
 		p->quick = arena_strdup(b->arena, b->st->upgrade);

@@ -185,7 +185,8 @@ int clients_prepare(struct run *r)
 	}
 	r->after_exit_spec = (struct client_spec){.name = "after-exit", .count = 1, .phase = PHASE_LATE};
 	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
-		.protocol = r->plan->protocol, .request = r->plan->quick, .descriptors = r->plan->descriptors, .answer = r->plan->answer};
+		.protocol = r->plan->protocol, .request = r->plan->quick, .descriptors = r->plan->descriptors, .answer = r->plan->answer,
+		.headers = r->plan->headers, .n_headers = r->plan->n_headers};
 	if (!r->n_ports || !r->warmup_spec.request) {
 		r->warmup = (struct client){0};
 		return 0;

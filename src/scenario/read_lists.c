@@ -166,8 +166,12 @@ static int add_text(struct reader *r, const struct key *k, const struct node *n,
 	struct kv **field = FIELD(k, base, struct kv *), *v;
 	size_t *count = SECOND(k, base, size_t);
 
-	if (!*name || strlen(name) > 256 || strpbrk(name, "=\r\n"))
-		return bad(r, k, n, "'%.40s' is not a name", name);
+	bool head = !strcmp(k->name, "header") || !strcmp(k->name, "headers");
+
+	if (!*name || strlen(name) > 256 || strpbrk(name, head ? ":= \t\r\n" : "=\r\n"))
+		return bad(r, k, n, "'%.40s' is not %s", name, head ? "the name of a header field" : "a name");
+	if (head && strpbrk(value, "\r\n"))
+		return bad(r, k, n, "the value of header %s has a line break in it", name);
 	for (size_t i = 0; i < *count; i++)
 		if (!strcmp((*field)[i].key, name)) {
 			(*field)[i].value = arena_strdup(r->arena, value);
@@ -184,15 +188,18 @@ static int add_text(struct reader *r, const struct key *k, const struct node *n,
 	return 0;
 }
 
-/* A mapping; on the command line NAME=VALUE. */
+/* A mapping; on the command line NAME=VALUE, or Name: value. */
 int read_texts(struct reader *r, const struct key *k, const struct node *n, void *base)
 {
+	bool field = !strcmp(k->name, "header");        /* as curl and HTTP write it */
+
 	if (r->flag && n->kind == NODE_SCALAR) {
-		const char *eq = strchr(n->text, '=');
+		const char *eq = strchr(n->text, field ? ':' : '=');
 
 		if (!eq)
-			return bad(r, k, n, "'%s' is not NAME=VALUE", n->text);
-		return add_text(r, k, n, arena_strndup(r->arena, n->text, (size_t)(eq - n->text)), eq + 1, base);
+			return bad(r, k, n, "'%s' is not %s", n->text, field ? "'Name: value'" : "NAME=VALUE");
+		return add_text(r, k, n, arena_strndup(r->arena, n->text, (size_t)(eq - n->text)),
+				field ? eq + 1 + strspn(eq + 1, " \t") : eq + 1, base);
 	}
 	if (n->kind != NODE_MAP)
 		return bad(r, k, n, "a mapping of names to texts is needed, this is %s", node_kind_text(n));

@@ -210,6 +210,8 @@ struct settings {
 	const char *descriptors;
 	const char *slow, *stream, *big, *upload, *upgrade, *quick;       /* requests; slow may be "gate" */
 	const char *answer;             /* raw: of these requests */
+	struct kv *headers;             /* of all of them */
+	size_t n_headers;
 	struct signal_spec *signals;    /* of --signal; n 0: SIGTERM */
 	size_t n_signals;
 	enum second_policy second;
