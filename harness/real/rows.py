@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
-NEEDS = ("apt", "go", "node", "pypi")
+NEEDS = ("apt", "go", "node", "pypi", "rust", "java")
 COLUMNS = 9
 
 
@@ -19,7 +19,7 @@ class Row:
     """One line of a table; its columns are explained at the head of servers.tsv."""
     place: str
     name: str
-    needs: str          # apt, go, node or pypi
+    needs: str          # one of NEEDS
     tools: tuple        # as harness/setup/toolchains.sh calls them
     what: str           # battery, or a scenario file
     options: tuple

@@ -29,6 +29,9 @@ GROUPS = (      # column, scenarios of the battery
 VERSIONS = {    # tool -> command whose output names its version
     "nginx": "nginx -v", "haproxy": "haproxy -v", "redis": "redis-server -v", "http.server": "/usr/bin/python3 -V",
     "gunicorn (Debian)": "/usr/bin/python3 -m gunicorn --version", "uvicorn (Debian)": "/usr/bin/python3 -m uvicorn --version",
+    "apache": "apache2 -v", "lighttpd": "lighttpd -v", "puma": "puma --version", "java/jdk": "java -version",
+    "java/jetty": "ls build/java/lib/jetty-server-*.jar", "rust/axum": "grep -A1 '\"axum\"' fixtures/rust/Cargo.lock",
+    "rust/actix": "grep -A1 '\"actix-web\"' fixtures/rust/Cargo.lock",
     "tini": "tini --version", "dumb-init": "dumb-init --version", "go": "go version",
     **{f"go/{name}": f"grep {name}/websocket {rows.ROOT}/fixtures/go/go.mod" for name in ("gorilla", "coder")},
 }
@@ -60,12 +63,12 @@ The process that gets the signal is not the server. Within the container the wra
 
 def version(row) -> str:
     for tool in row.tools or ():
-        if "/" in tool and not tool.startswith("go/"):
+        if "/" in tool and not tool.startswith("go/") and tool not in VERSIONS:
             return re.sub(r"^[a-z]+/(?:[a-z]+-)?", "", tool)
         command = VERSIONS.get(tool) or VERSIONS.get("go" if tool.startswith("go/") else tool, "")
         try:
             out = subprocess.run(f"PATH=$PATH:/usr/sbin:/sbin {command} 2>&1", shell=True, stdout=subprocess.PIPE, text=True,
-                                 check=False, timeout=20).stdout
+                                 check=False, timeout=20, cwd=rows.ROOT).stdout
         except subprocess.TimeoutExpired:
             continue
         found = re.search(r"\d+(?:\.\d+)+", out)

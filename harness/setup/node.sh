@@ -2,7 +2,8 @@
 # Puts the Node binaries, the npm versions and the `ws` library that the scenarios name into build/real/,
 # from npm's own packages: `node.sh` all of them, `node.sh node/18.20.8 npm/10.2.5` only these. Nothing is run at
 # installation; each archive must have the checksum of node.sums. `node.sh --sum NAME` prints the
-# line for a new one. Without npm: one line, exit 77 (skip), or, with CI=true, exit 1.
+# line for a new one. fastify/VERSION is what fixtures/node/fastify/package-lock.json names, with its checksums.
+# Without npm: one line, exit 77 (skip), or, with CI=true, exit 1.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -33,7 +34,32 @@ pack() {
 	echo "$tmp/$name"
 }
 
+complete() { # is it there, and as its lock file has it now?
+	[ -e "$real/$1/.complete" ] || return 1
+	case $1 in
+	fastify/*) cmp -s "$real/$1/package-lock.json" "$root/fixtures/node/fastify/package-lock.json" ;;
+	esac
+}
+
+# A framework with all it needs, each package as the lock file has it.
+install_locked() {
+	dest=$real/$1 lock=$here/../../fixtures/node/${1%%/*}
+	grep -q "\"${1%%/*}\": \"${1#*/}\"" "$lock/package.json" || fail "$1 is not what $lock/package.json names"
+	rm -rf "$dest"
+	mkdir -p "$dest"
+	cp "$lock/package.json" "$lock/package-lock.json" "$dest"
+	(cd "$dest" && npm ci --silent --prefer-offline --ignore-scripts --no-audit --no-fund) || fail "npm ci: $1"
+	: >"$dest/.complete"
+	echo "installed $1"
+}
+
 install_one() {
+	case $1 in
+	fastify/*)
+		complete "$1" || install_locked "$1"
+		return
+		;;
+	esac
 	package=$(package_of "$1")
 	dest=$real/$1
 	[ -e "$dest/.complete" ] && return 0
@@ -52,11 +78,11 @@ install_one() {
 	echo "installed $1"
 }
 
-[ $# -gt 0 ] || set -- node/16.20.2 node/18.20.8 node/20.20.2 node/24.21.0 npm/10.2.5 npm/10.3.0 ws/8.18.3
+[ $# -gt 0 ] || set -- node/16.20.2 node/18.20.8 node/20.20.2 node/24.21.0 npm/10.2.5 npm/10.3.0 ws/8.18.3 fastify/5.12.8
 
 missing=
 for name in "$@"; do
-	[ "$name" = --sum ] || [ -e "$real/$name/.complete" ] || missing=yes
+	[ "$name" = --sum ] || complete "$name" || missing=yes
 done
 [ -n "$missing" ] || exit 0
 

@@ -30,6 +30,13 @@ for name in "$@"; do
 		[ "${CI:-}" = true ] && exit 1
 		exit 77
 	fi
+	# "# Python >= 3.11": there are no wheels for an older one
+	least=$(sed -n 's/^# Python >= 3\.\([0-9]*\).*/\1/p' "$list")
+	if ! "$python" -c "import sys; sys.exit(sys.version_info < (3, ${least:-10}))"; then
+		echo "python.sh: $name needs Python >= 3.$least: skipped" >&2
+		[ "${CI:-}" = true ] && exit 1
+		continue
+	fi
 	rm -rf "${real:?}/$name"
 	mkdir -p "$real"
 	"$python" -m venv "$real/$name"

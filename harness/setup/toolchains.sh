@@ -42,6 +42,17 @@ for list in "$root"/harness/setup/python/*.txt; do
 	target "py/$name" "harness/setup/apt.sh python3-venv; harness/setup/python.sh" \
 		cmp "$list" "$root/build/real/py/$name/.complete"
 done
+for program in axum actix; do
+	target "rust/$program" "harness/setup/rust.sh" test -x "$root/fixtures/bin/rust/$program"
+done
+if have javac; then how="harness/setup/java.sh"; else how="harness/setup/apt.sh @lang; harness/setup/java.sh"; fi
+target java/jdk "$how" test -e "$root/build/java/JdkTarget.class"
+target java/jetty "$how" test -e "$root/build/java/JettyTarget.class"
+item=fastify/$(sed -n 's/.*"fastify": "\(.*\)".*/\1/p' "$root/fixtures/node/fastify/package.json")
+target "$item" "harness/setup/node.sh" test -e "$root/build/real/$item/.complete"
+target apache "harness/setup/apt.sh apache2-bin" have apache2
+target lighttpd "harness/setup/apt.sh lighttpd" have lighttpd
+target puma "harness/setup/apt.sh puma" have puma
 target nginx "harness/setup/apt.sh nginx-light" have nginx
 target haproxy "harness/setup/apt.sh haproxy" have haproxy
 target nghttpd "harness/setup/apt.sh nghttp2-server" have nghttpd
