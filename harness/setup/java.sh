@@ -30,7 +30,10 @@ echo "built java/jdk"
 if ! (cd "$dest/lib" && sha256sum --check --quiet --status "$here/java.sums" 2>/dev/null); then
 	command -v mvn >/dev/null 2>&1 || skip "no Maven: java/jetty is skipped (harness/setup/apt.sh maven)"
 	rm -f "$dest"/lib/*
-	nice mvn -q -B -ntp -Dstyle.color=never -f "$src/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$dest/lib"
+	nice mvn -q -B -ntp -f "$src/pom.xml" dependency:copy-dependencies "-DoutputDirectory=$dest/lib" >"$dest/mvn.log" 2>&1 || {
+		cat "$dest/mvn.log" >&2
+		exit 1
+	}
 	(cd "$dest/lib" && sha256sum --check --quiet "$here/java.sums")
 fi
 nice javac -nowarn -d "$dest" -cp "$dest/lib/*" -sourcepath "$src" "$src/JettyTarget.java"
