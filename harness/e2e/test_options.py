@@ -71,7 +71,7 @@ def test_wrong_answer_regex(cli):
 def test_listener_within(cli):
     """It closes its listener with the last request: after 300 ms."""
     late = [*RAW, "--only", "in-flight,LSN-1", "--", *fixture("raw_server", "--fault", "listener-late")]
-    got = cli("check", "-o", "json", "--listener-within", "100ms", *late)
+    got = cli("check", "-o", "json", "--listener-within", "50ms", *late)
     assert got.status == 1 and support.red(got.json, "MUST") == {"LSN-1"}, got
     assert cli("check", "-o", "json", *late).status == 0
 

@@ -117,7 +117,7 @@ void second_forces(struct sum *t, const struct round_fact *r, const struct held 
 	struct ending e = ending_of(f, r);
 	const char *text = NULL;
 
-	prompt += busy < prompt ? busy : prompt;
+	prompt += busy < BUSY_AT_MOST * prompt ? busy : BUSY_AT_MOST * prompt;
 	if (!h->owed)
 		return; /* the first signal had cut what was in flight: nothing to force */
 	if (h->went_on && (h->went_on > WENT_ON || released_after(f, r)))
