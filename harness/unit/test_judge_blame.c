@@ -29,6 +29,28 @@ START_TEST(blocked_by_a_silent_client)
 }
 END_TEST
 
+/* It is asked once more before it is killed, and that may take long enough for the client to be given up: what the autopsy saw counts. */
+START_TEST(let_go_of_after_the_autopsy)
+{
+	unsigned s = client("silent", PHASE_CONNECTED);
+
+	starts();
+	int32_t c = parked(s, NULL);
+
+	signalled();
+	still_open(MS(10004), c, 1, 1);
+	add(MS(10004), EV_AUTOPSY, -1, PID, 0, "main thread 'python3' in clock_nanosleep; no client socket open");
+	add(MS(10005), EV_AUTOPSY, -1, PID + 1, 0, "waiting for client #1 (silent, connected): ESTABLISHED, both queues empty, fd 11");
+	fin(MS(10400), c, 0, 0);
+	add(MS(10700), EV_SERVES, -1, -104, 0, NULL);
+	add(MS(10701), EV_HARNESS_KILL, -1, PID, SIGKILL, "the grace is over");
+	add(MS(10702), EV_KILLED, 0, PID, SIGKILL, "root by harness");
+	over(MS(10710));
+	fails("PEER-1");
+	is("EXI-2", SKIP);
+}
+END_TEST
+
 /* The same client at a server in its event loop that ignores the signal: then the client is no excuse. */
 START_TEST(ignores_the_signal)
 {
@@ -429,7 +451,7 @@ int main(void)
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(blocked_by_a_silent_client), T(ignores_the_signal), T(waits_for_nobody), T(go_prints_its_stacks);
+	T(let_go_of_after_the_autopsy), T(blocked_by_a_silent_client), T(ignores_the_signal), T(waits_for_nobody), T(go_prints_its_stacks);
 	T(default_death_is_charged_once), T(fast_stop), T(no_verdict_when_witnesses_disagree), T(restart_is_another_process);
 	T(nobody_answers), T(yields_to_what_is_left_out), T(pipelined_and_chunked), T(lost_by_contract), T(yields_to_the_root);
 	T(worker_blocked_by_a_slow_reader), T(listens_but_answers_nobody), T(other_half_not_answered), T(idle_after_the_sweep);

@@ -222,8 +222,9 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 
 	if (h.kind == HANG_NONE)
 		return h;
+	/* the autopsy is taken when the grace is over; then it is asked once more, and only then killed */
 	if (h.kind == HANG_KILLED && r->kill)
-		at = fact_t(f, r->kill);
+		at = fact_t(f, fact_before(f, r->autopsy, fact_t(f, r->kill)) ? r->autopsy : r->kill);
 	for_each_conn(f, c) {
 		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, nsec_sub(at, 1)))
 			count_open(f, c, at, &o);
