@@ -11,8 +11,9 @@ PY   = $(shell sh harness/setup/pytest.sh 2>/dev/null || echo python3)
 SIDE ?= $(shell $(PY) -c 'import xdist; print(4)' 2>/dev/null || echo 0)
 ALONE = $(PY) -m pytest -q -p no:cacheprovider
 PYTEST = $(ALONE) $(if $(filter-out 0,$(SIDE)),-n $(SIDE))
-# A battery on a real server has workers of its own, and starts a JVM or a Python thirty times: two at once fill two cores.
-REAL = $(ALONE) $(if $(filter-out 0,$(SIDE)),-n 2) harness/real
+# A battery on a real server has workers of its own, and starts a JVM or a Python thirty times: two at once fill two cores. Debian's are
+# mostly small.
+REAL = $(ALONE) $(if $(filter-out 0,$(SIDE)),-n $(1)) harness/real
 E2E = $(PYTEST) harness/e2e -m 'not alone' $(1) $(PYTEST_ARGS) && $(ALONE) harness/e2e -m alone $(1) $(PYTEST_ARGS)
 
 # The libraries must be there before the first compilation: the two commands install them by themselves.
@@ -63,12 +64,14 @@ $(BUILD)/fuzz/%: harness/fuzz/%.c $(LIB_OBJ)
 
 .PHONY: fuzz-bins fuzz-run
 fuzz-bins: $(FUZZ_BIN)
+# one a core: each keeps one busy
 fuzz-run: fuzz-bins
-	@set -e; for f in $(FUZZ_BIN); do n=$${f##*/fuzz_}; echo "== fuzz_$$n, $(FUZZ_SECONDS) s"; \
-	  mkdir -p $(BUILD)/corpus/$$n; \
-	  dict=harness/fuzz/$$n.dict; [ -f $$dict ] && dict="-dict=$$dict" || dict=; \
-	  seeds=harness/fuzz/seeds/$$n; [ -d $$seeds ] || seeds=; \
-	  $$f -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 $$dict -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$$n $$seeds; done
+	+@$(MAKE) --no-print-directory $(PAR) -Otarget $(FUZZ_BIN:$(BUILD)/fuzz/fuzz_%=fuzz-run-%)
+fuzz-run-%:
+	@echo "== fuzz_$*, $(FUZZ_SECONDS) s"; mkdir -p $(BUILD)/corpus/$*; \
+	  dict=harness/fuzz/$*.dict; [ -f $$dict ] && dict="-dict=$$dict" || dict=; \
+	  seeds=harness/fuzz/seeds/$*; [ -d $$seeds ] || seeds=; \
+	  $(BUILD)/fuzz/fuzz_$* -max_total_time=$(FUZZ_SECONDS) -timeout=10 -verbosity=0 $$dict -artifact_prefix=$(BUILD)/ $(BUILD)/corpus/$* $$seeds
 FUZZ_MAKE = $(MAKE) --no-print-directory CC=$(CLANG) BUILD=build-fuzz DRAINSPEC=build-fuzz/drainspec CFLAGS="-O1 -g" \
 	SAN="-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined"
 fuzz: deps-check
@@ -89,7 +92,7 @@ check: deps-check
 	@$(MAKE) --no-print-directory $(PAR) asan
 	@$(MAKE) --no-print-directory $(PAR) fuzz-quick
 	@$(MAKE) --no-print-directory e2e
-	$(REAL) -m apt $(PYTEST_ARGS)
+	$(call REAL,$(SIDE)) -m apt $(PYTEST_ARGS)
 
 # Ten in a row, and once with both cores busy: a verdict that differs is a bug of the tool.
 flake: all
@@ -99,7 +102,7 @@ flake: all
 check-real: deps-real
 	@$(MAKE) --no-print-directory $(PAR) all
 	@$(MAKE) --no-print-directory real-targets
-	$(REAL) -m 'not apt' $(PYTEST_ARGS)
+	$(call REAL,2) -m 'not apt' $(PYTEST_ARGS)
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory all build/bench/floor build/bench/stamp

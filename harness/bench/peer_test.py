@@ -42,7 +42,7 @@ class Gate:
 
 def connectable(port):
     try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
+        socket.create_connection(("127.0.0.1", port), 0.02).close()
         return True
     except OSError:
         return False
