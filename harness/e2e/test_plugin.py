@@ -252,7 +252,7 @@ def interrupt(project, *options, group, how="HANG"):
         support.await_(lambda: list(project.folder.glob("evidence/*/*/hanging")), "the run to begin", 20)
         (os.killpg if group else os.kill)(child.pid, signal.SIGINT)
         watch = support.Stopwatch()
-        out, _ = child.communicate(timeout=20)
+        out, _ = child.communicate(timeout=120)    # took says how long, less what others took
         return watch.seconds(), out
     finally:
         child.kill()
