@@ -91,7 +91,9 @@ static const struct {
 	{"EXEC", "*2\r\n%1\r\n+k\r\n~1\r\n:1\r\n", 0, ANSWER_BODY, 0},
 	/* attributes belong to the value behind them */
 	{"GET a", "|1\r\n+ttl\r\n:3600\r\n$1\r\nx\r\n+NEXT\r\n", 24, ANSWER_DONE, 200},
-	{"GET a", "|1\r\n+ttl\r\n:3600\r\n", 0, ANSWER_BODY, 0},
+	{"GET a", "|1\r\n+ttl\r\n:3600\r\n", 0, ANSWER_NONE, 0},
+	{"GET a", "|1\r\n+ttl\r\n:3600\r\n$1\r\n", 0, ANSWER_BODY, 0},
+	{"GET a", "|1\r\n+k\r\n:1\r\n>2\r\n$10\r\ninvalidate\r\n", 0, ANSWER_NONE, 0},
 	{"GET a", "|1\r\n+k\r\n%1\r\n+p\r\n*2\r\n|1\r\n+a\r\n+b\r\n,0.5\r\n#t\r\n*2\r\n:1\r\n|1\r\n+ttl\r\n:1\r\n:2\r\n:3\r\n", 68, ANSWER_DONE,
 	 200},
 	{"GET a", "|0\r\n-ERR x\r\n", 0, ANSWER_DONE, 500},

@@ -202,7 +202,7 @@ static size_t feed_some(struct resp *st, const uint8_t *p, size_t n, struct answ
 	an->hash = fnv1a(an->hash, p, used);
 	an->bytes += used;
 	an->body += used;
-	if (!st->s.push || st->kind == RESP_STREAMS)
+	if (st->s.begun && (!st->s.push || st->kind == RESP_STREAMS))
 		an->state = ANSWER_BODY;
 	if (why)
 		bad(an, why);

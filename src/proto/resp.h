@@ -13,6 +13,7 @@ struct resp_scan {
 	uint8_t at, digits;
 	char type, last;        /* of the value at hand; the byte before */
 	bool minus, dropping, stands_in;
+	bool begun;             /* the reply itself: an attribute before it may yet be that of a push */
 	bool deep;              /* the reply is an aggregate, and its head was read */
 	bool push, error;       /* what it is at its top */
 };

@@ -47,6 +47,7 @@ static const char *type_byte(struct resp_scan *s, char c)
 {
 	bool top = !s->deep && !s->dropping;
 
+	s->begun |= top && c != '|';
 	s->type = c;
 	s->last = 0;
 	s->count = s->digits = 0;
