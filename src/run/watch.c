@@ -190,7 +190,19 @@ static const char *const counters[] = {
 #define N_COUNTERS (sizeof counters / sizeof *counters)
 _Static_assert(N_COUNTERS <= sizeof((struct world *)0)->counters / sizeof(uint64_t), "world.counters is too short");
 
-/* Both files are pairs of lines, "Prefix: Name Name ..." and "Prefix: value value ...": walk them side by side. */
+/* Each file has pairs of lines, "Prefix: Name Name ..." and "Prefix: value value ...", of which one pair is ours. It is found by its
+ * prefix every time, for the others come and go (IcmpMsg: with the first ICMP message of the namespace); its columns stay as they
+ * are while the kernel runs, so their names are read once. Parsing them anew would be a tenth of our work in a short scenario. */
+struct counter_file {
+	const char *path, *prefix;
+	bool known;
+	size_t names;           /* length of the line of names, to step over it */
+	unsigned n;
+	struct {
+		unsigned column, counter;
+	} wanted[N_COUNTERS];
+};
+
 static const char *next_word(const char *p, size_t *ret_n)
 {
 	while (*p == ' ')
@@ -203,81 +215,68 @@ static const char *next_word(const char *p, size_t *ret_n)
 	return p;
 }
 
-/* Which column of which pair of lines is which counter: the kernel's formats stay as they are while it runs, so the names are read
- * once (of two files, of at most eight pairs each). Parsing them anew would be a tenth of our work in a short scenario. */
-struct columns {
-	bool known;
-	size_t names;           /* length of the line of names, to step over it */
-	unsigned n;
-	struct {
-		unsigned column, counter;
-	} wanted[N_COUNTERS];
-};
-
-static void learn(struct columns *col, const char *names)
+static void learn(struct counter_file *f, const char *names)
 {
-	size_t prefix, n;
-	const char *first = next_word(names, &prefix);
+	size_t prefix = strlen(f->prefix), n;
 
-	col->known = true;
-	col->names = strcspn(names, "\n");
-	names = first + prefix;
+	f->known = true;
+	f->names = strcspn(names, "\n");
+	names += prefix;
 	for (unsigned column = 0; names = next_word(names, &n), n; column++, names += n)
 		for (unsigned i = 0; i < N_COUNTERS; i++) {
 			const char *c = counters[i];
 
 			/* "TcpExt:" against "TcpExt.", then the name itself */
-			if (strlen(c) > prefix && c[prefix - 1] == '.' && !strncmp(c, first, prefix - 1) &&
-			    !strncmp(c + prefix, names, n) && !c[prefix + n]) {
-				col->wanted[col->n].column = column;
-				col->wanted[col->n++].counter = i;
+			if (!strncmp(c, f->prefix, prefix - 1) && c[prefix - 1] == '.' && !strncmp(c + prefix, names, n) &&
+			    !c[prefix + n]) {
+				f->wanted[f->n].column = column;
+				f->wanted[f->n++].counter = i;
 			}
 		}
 }
 
-static void take(const struct columns *col, const char *values, uint64_t *out)
+static void take(const struct counter_file *f, const char *values, uint64_t *out)
 {
 	unsigned column = 0;
 	size_t n;
 
-	values = next_word(values, &n) + n;
-	for (unsigned i = 0; i < col->n; column++) {
+	values += strlen(f->prefix);
+	for (unsigned i = 0; i < f->n; column++) {
 		values = next_word(values, &n);
 		if (!n)
 			return;
-		if (column == col->wanted[i].column)
-			out[col->wanted[i++].counter] = strtoull(values, NULL, 10);
+		if (column == f->wanted[i].column)
+			out[f->wanted[i++].counter] = strtoull(values, NULL, 10);
 		values += n;
 	}
 }
 
-static void read_counters(int fd, struct columns cols[8], uint64_t *out)
+static void read_counters(int fd, struct counter_file *f, uint64_t *out)
 {
 	static char text[32 * 1024];
 	ssize_t n = pread(fd, text, sizeof text - 1, 0);
+	size_t prefix = strlen(f->prefix);
+	const char *at = text;
 
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	const char *names = text, *end = text + n;
-
-	for (struct columns *col = cols; col < cols + 8 && names < end; col++) {
-		if (!col->known)
-			learn(col, names);
-		const char *values = names + col->names + 1, *next = values < end ? memchr(values, '\n', (size_t)(end - values)) : NULL;
-
-		if (!next)
-			return;
-		if (col->n)
-			take(col, values, out);
-		names = next + 1;
+	text[n > 0 ? n : 0] = '\0';
+	while (at && strncmp(at, f->prefix, prefix)) {
+		at = strchr(at, '\n');
+		at = at ? at + 1 : NULL;
 	}
+	if (!at)
+		return;
+	if (!f->known)
+		learn(f, at);
+	at += f->names + 1;
+	if (at < text + n && !strncmp(at, f->prefix, prefix))
+		take(f, at, out);
 }
 
 /* What happened between two scenarios of a worker is nobody's: the end of one is the start of the next. */
 void watch_counters(struct run *r, bool end)
 {
-	static struct columns columns[2][8];
+	static struct counter_file files[] = {{.path = "/proc/self/net/netstat", .prefix = "TcpExt:"},
+					      {.path = "/proc/self/net/snmp", .prefix = "Tcp:"}};
 	struct world *w = r->world;
 	uint64_t now[N_COUNTERS] = {0};
 
@@ -286,9 +285,9 @@ void watch_counters(struct run *r, bool end)
 	for (int i = 0; i < 2; i++) {
 		/* opened once: reading from the start makes the numbers anew */
 		if (w->counter_fds[i] < 0)
-			w->counter_fds[i] = open(i ? "/proc/self/net/snmp" : "/proc/self/net/netstat", O_RDONLY | O_CLOEXEC);
+			w->counter_fds[i] = open(files[i].path, O_RDONLY | O_CLOEXEC);
 		if (w->counter_fds[i] >= 0)
-			read_counters(w->counter_fds[i], columns[i], now);
+			read_counters(w->counter_fds[i], &files[i], now);
 	}
 	for (size_t i = 0; end && i < N_COUNTERS; i++)
 		if (now[i] != w->counters[i])
