@@ -104,6 +104,11 @@ bool dump_texts(const struct key *k, const void *base, struct buf *out)
 	return n;
 }
 
+bool dump_fields(const struct key *k, const void *base, struct buf *out)
+{
+	return dump_texts(k, base, out);
+}
+
 static void dump_port_spec(const struct port_spec *p, struct buf *out)
 {
 	if (p->protocol)

@@ -187,7 +187,7 @@ static uint64_t flag_bit(const struct key *k)
 /* The member as if it had never been written: lists are replaced, not added to. */
 static void forget(const struct key *k, struct settings *settings)
 {
-	if (k->type != TYPE_WORDS && k->type != TYPE_TEXTS && k->type != TYPE_FORMATS)
+	if (k->type != TYPE_WORDS && k->type != TYPE_TEXTS && k->type != TYPE_FIELDS && k->type != TYPE_FORMATS)
 		return;
 	*FIELD(k, settings, void *) = NULL;
 	if (k->second != k->field)

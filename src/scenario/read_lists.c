@@ -160,18 +160,22 @@ int read_command(struct reader *r, const struct key *k, const struct node *n, vo
 	return 0;
 }
 
-static int add_text(struct reader *r, const struct key *k, const struct node *n, const char *name,
+/* A kind of text with a name: how a flag separates the two, and what cannot stand in them. */
+struct named {
+	char sep;
+	const char *not_in_name, *not_in_value, *what, *form;
+};
+
+static int add_text(struct reader *r, const struct key *k, const struct node *n, const struct named *kind, const char *name,
 		    const char *value, void *base)
 {
 	struct kv **field = FIELD(k, base, struct kv *), *v;
 	size_t *count = SECOND(k, base, size_t);
 
-	bool head = !strcmp(k->name, "header") || !strcmp(k->name, "headers");
-
-	if (!*name || strlen(name) > 256 || strpbrk(name, head ? ":= \t\r\n" : "=\r\n"))
-		return bad(r, k, n, "'%.40s' is not %s", name, head ? "the name of a header field" : "a name");
-	if (head && strpbrk(value, "\r\n"))
-		return bad(r, k, n, "the value of header %s has a line break in it", name);
+	if (!*name || strlen(name) > 256 || strpbrk(name, kind->not_in_name))
+		return bad(r, k, n, "'%.40s' is not %s", name, kind->what);
+	if (strpbrk(value, kind->not_in_value))
+		return bad(r, k, n, "the value of %s has a line break in it", name);
 	for (size_t i = 0; i < *count; i++)
 		if (!strcmp((*field)[i].key, name)) {
 			(*field)[i].value = arena_strdup(r->arena, value);
@@ -188,18 +192,16 @@ static int add_text(struct reader *r, const struct key *k, const struct node *n,
 	return 0;
 }
 
-/* A mapping; on the command line NAME=VALUE, or Name: value. */
-int read_texts(struct reader *r, const struct key *k, const struct node *n, void *base)
+/* A mapping; on the command line its one text is NAME sep VALUE. */
+static int read_named(struct reader *r, const struct key *k, const struct node *n, const struct named *kind, void *base)
 {
-	bool field = !strcmp(k->name, "header");        /* as curl and HTTP write it */
-
 	if (r->flag && n->kind == NODE_SCALAR) {
-		const char *eq = strchr(n->text, field ? ':' : '=');
+		const char *sep = strchr(n->text, kind->sep);
 
-		if (!eq)
-			return bad(r, k, n, "'%s' is not %s", n->text, field ? "'Name: value'" : "NAME=VALUE");
-		return add_text(r, k, n, arena_strndup(r->arena, n->text, (size_t)(eq - n->text)),
-				field ? eq + 1 + strspn(eq + 1, " \t") : eq + 1, base);
+		if (!sep)
+			return bad(r, k, n, "'%s' is not %s", n->text, kind->form);
+		return add_text(r, k, n, kind, arena_strndup(r->arena, n->text, (size_t)(sep - n->text)),
+				kind->sep == ':' ? sep + 1 + strspn(sep + 1, " \t") : sep + 1, base);
 	}
 	if (n->kind != NODE_MAP)
 		return bad(r, k, n, "a mapping of names to texts is needed, this is %s", node_kind_text(n));
@@ -207,10 +209,25 @@ int read_texts(struct reader *r, const struct key *k, const struct node *n, void
 		if (i->kind != NODE_SCALAR)
 			return bad(r, k, i, "the value of '%s' must be a text, this is %s", i->key,
 				   node_kind_text(i));
-		if (add_text(r, k, i, i->key, i->text, base) < 0)
+		if (add_text(r, k, i, kind, i->key, i->text, base) < 0)
 			return -1;
 	}
 	return 0;
+}
+
+int read_texts(struct reader *r, const struct key *k, const struct node *n, void *base)
+{
+	static const struct named variable = {'=', "=\r\n", "", "a name", "NAME=VALUE"};
+
+	return read_named(r, k, n, &variable, base);
+}
+
+/* Header fields (RFC 9110 5): as a flag written as curl and HTTP write them. */
+int read_fields(struct reader *r, const struct key *k, const struct node *n, void *base)
+{
+	static const struct named field = {':', ":= \t\r\n", "\r\n", "the name of a header field", "'Name: value'"};
+
+	return read_named(r, k, n, &field, base);
 }
 
 /* One named port: a number, auto, or {port: N, protocol: P}. */
