@@ -22,11 +22,7 @@ nsec_t grace_of(const struct facts *f)
 
 nsec_t cpu_wait_of(const struct facts *f, const struct round_fact *r)
 {
-	int64_t waited = fact_a(f, r->cpu_wait);
-
-	nsec_t most = grace_of(f) < NSEC_NEVER / (BUSY_AT_MOST + 1) ? BUSY_AT_MOST * grace_of(f) : 0;
-
-	return !r->cpu_wait || waited <= 0 ? 0 : waited < most ? waited : most;
+	return r->cpu_wait ? busy_part(fact_a(f, r->cpu_wait), grace_of(f)) : 0;
 }
 
 nsec_t exit_limit(const struct facts *f, const struct round_fact *r, uint64_t *ret_rss_kib)

@@ -67,8 +67,7 @@ static void judge_lsn_1(
 
 		if (!round_judged(f, r) || !was_listening(p))
 			continue;
-		nsec_t busy = cpu_wait_of(f, r), most = BUSY_AT_MOST * within;
-		nsec_t limit = nsec_add(nsec_add(signal_end(f, r), within), busy < most ? busy : most);
+		nsec_t limit = nsec_add(nsec_add(signal_end(f, r), within), busy_part(cpu_wait_of(f, r), within));
 
 		if (!p->closed || fact_t(f, p->closed) > fact_t(f, r->kill)) {
 			never_closed(&t, p);

@@ -113,11 +113,11 @@ void second_forces(struct sum *t, const struct round_fact *r, const struct held 
 {
 	const struct facts *f = t->f;
 	nsec_t took = nsec_sub(fact_t(f, r->exit), fact_t(f, r->sig2));
-	nsec_t prompt = grace_of(f) < PROMPT ? grace_of(f) : PROMPT, busy = cpu_wait_of(f, r);
+	nsec_t prompt = grace_of(f) < PROMPT ? grace_of(f) : PROMPT;
 	struct ending e = ending_of(f, r);
 	const char *text = NULL;
 
-	prompt += busy < BUSY_AT_MOST * prompt ? busy : BUSY_AT_MOST * prompt;
+	prompt += busy_part(cpu_wait_of(f, r), prompt);
 	if (!h->owed)
 		return; /* the first signal had cut what was in flight: nothing to force */
 	if (h->went_on && (h->went_on > WENT_ON || released_after(f, r)))

@@ -61,9 +61,9 @@ bool grace_over(struct run *r)
 		return false;
 	if (!r->t_signal)
 		return true;
-	nsec_t within = r->sc->expect.within, waited = pressure_since(r->world, &r->pressure);
+	nsec_t within = r->sc->expect.within;
 
-	r->t_grace = r->t_signal + within + (waited < BUSY_AT_MOST * within ? waited : BUSY_AT_MOST * within);
+	r->t_grace = r->t_signal + within + busy_part(pressure_since(r->world, &r->pressure), within);
 	return clock_now() >= r->t_grace;
 }
 
@@ -78,8 +78,6 @@ bool patience_over(const struct world *w, struct patience *p, nsec_t now)
 	}
 	if (now < p->until || !p->known)
 		return now >= p->until;
-	nsec_t asked = p->asked - p->start, waited = pressure_since(w, &p->pressure);
-
-	p->until = p->asked + (waited < BUSY_AT_MOST * asked ? waited : BUSY_AT_MOST * asked);
+	p->until = p->asked + busy_part(pressure_since(w, &p->pressure), p->asked - p->start);
 	return now >= p->until;
 }

@@ -377,12 +377,11 @@ static bool at_it(struct run *r)
  * waited for a CPU. Once it is at rest its own deadlines run, and it has not: who bounds a slow reader would cut him. */
 static bool put_off(struct run *r, struct action *a)
 {
-	nsec_t now = clock_now(), asked = a->step ? a->step->when.at_latest : 0, waited;
+	nsec_t now = clock_now(), asked = a->step ? a->step->when.at_latest : 0;
 
 	if (!asked || !r->alive || a->due < a->at_latest || !r->t_signal || base_of(r, a))
 		return false;
-	waited = pressure_since(r->world, &r->pressure);
-	if (now >= a->at_latest + (waited < BUSY_AT_MOST * asked ? waited : BUSY_AT_MOST * asked) || !at_it(r))
+	if (now >= a->at_latest + busy_part(pressure_since(r->world, &r->pressure), asked) || !at_it(r))
 		return false;
 	a->due = now + NSEC_PER_MSEC;
 	return true;

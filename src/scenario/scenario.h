@@ -135,6 +135,14 @@ struct exit_allowed {
 /* On a busy machine a limit of the target's grows by the time in which somebody waited for a CPU, by so many times itself at most. */
 #define BUSY_AT_MOST 3
 
+/* By how much limit grows when somebody waited for so long. Not at all where the sum would not be a time. */
+static inline nsec_t busy_part(nsec_t waited, nsec_t limit)
+{
+	nsec_t most = limit > 0 && limit < NSEC_NEVER / (BUSY_AT_MOST + 1) ? BUSY_AT_MOST * limit : 0;
+
+	return waited <= 0 ? 0 : waited < most ? waited : most;
+}
+
 struct expect_spec {
 	struct span at;
 	struct exit_allowed *exits;
