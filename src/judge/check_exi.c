@@ -84,18 +84,27 @@ static void judge_exi_1(
 	}
 }
 
+static const char *busy_text(const struct facts *f, const struct round_fact *r)
+{
+	nsec_t waited = cpu_wait_of(f, r);
+
+	return waited < NSEC_PER_MSEC ? "" :
+		arena_printf(f->arena, ", and %s because the machine was busy (cpu-wait)", time_text(f, waited));
+}
+
+/* Of one that ended: what it takes down is part of its exit. */
 static const char *limit_text(const struct facts *f, const struct round_fact *r)
 {
 	uint64_t rss;
-	nsec_t limit = exit_limit(f, r, &rss);
+	nsec_t limit = exit_limit(f, r, &rss), teardown = nsec_sub(nsec_sub(limit, grace_of(f)), cpu_wait_of(f, r));
 
-	nsec_t waited = cpu_wait_of(f, r);
-	const char *busy = waited < NSEC_PER_MSEC ? "" :
-		arena_printf(f->arena, ", and %s because the machine was busy (cpu-wait)", time_text(f, waited));
+	return arena_printf(f->arena, "limit %s, of which %s for the teardown of %llu MiB%s", time_text(f, limit),
+		time_text(f, teardown), (unsigned long long)(rss / 1024), busy_text(f, r));
+}
 
-	return arena_printf(f->arena, "limit %s, of which %s for the teardown of %llu MiB%s",
-		time_text(f, limit), time_text(f, nsec_sub(nsec_sub(limit, grace_of(f)), waited)),
-		(unsigned long long)(rss / 1024), busy);
+static const char *grace_text(const struct facts *f, const struct round_fact *r)
+{
+	return arena_printf(f->arena, "grace %s%s", time_text(f, grace_of(f)), busy_text(f, r));
 }
 
 static void too_late(struct sum *t, const struct round_fact *r, const struct hung *h)
@@ -105,7 +114,7 @@ static void too_late(struct sum *t, const struct round_fact *r, const struct hun
 	const char *text = arena_printf(f->arena, "%s %s after %s (%s): %s%s; suspect: %s",
 		h->kind == HANG_LATE ? "ended by itself, but only" : "still running",
 		time_text(f, nsec_sub(fact_t(f, end), signal_end(f, r))), first_signal(f, r),
-		limit_text(f, r), h->why,
+		h->kind == HANG_LATE ? limit_text(f, r) : grace_text(f, r), h->why,
 		r->sig2 && h->alone ? ", and the first signal alone does not end it either" : "", suspect_of(f, r));
 
 	if (!sum_bad(t, MUST, "server", "%s", text))
