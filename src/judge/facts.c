@@ -123,6 +123,13 @@ static void conn_begin(struct build *b, const struct event *e, uint32_t n)
 	c->number = b->numbers[slot]++;
 }
 
+#define LINES_MAX 256
+/* The request line that c sent last; NULL: it is one of too many. */
+static struct line_fact *line_of(const struct facts *f, const struct conn_fact *c)
+{
+	return c->line < f->n_lines && c->line != LINES_MAX - 1 ? &f->lines[c->line] : NULL;
+}
+
 static uint16_t line_for(struct build *b, const char *text)
 {
 	struct facts *f = b->f;
@@ -134,9 +141,8 @@ static uint16_t line_for(struct build *b, const char *text)
 		if (!strcmp(f->lines[i].text, line))
 			return b->last_line = (uint16_t)i;
 	}
-	if (f->n_lines == 256) /* nobody writes so many scenarios in one: share the last row, which
-				  proves nothing */
-		return 255;
+	if (f->n_lines == LINES_MAX) /* nobody sends so many in one scenario: they share the last, which proves nothing */
+		return LINES_MAX - 1;
 	f->lines = grown(f->arena, f->lines, f->n_lines, &b->cap_lines, sizeof *f->lines);
 	f->lines[f->n_lines] = (struct line_fact){ .text = line };
 	return b->last_line = (uint16_t)f->n_lines++;
@@ -152,6 +158,7 @@ static void conn_asked(struct build *b, struct conn_fact *c, const struct event 
 static void conn_answered(struct build *b, struct conn_fact *c, const struct event *e, uint32_t n)
 {
 	struct facts *f = b->f;
+	struct line_fact *line = c->asked ? line_of(f, c) : NULL;
 	const char *p = e->text ? e->text : "";
 	int status = 0;
 
@@ -166,16 +173,15 @@ static void conn_answered(struct build *b, struct conn_fact *c, const struct eve
 		c->bad = n;
 	else if (strstr(p, "body-other"))
 		c->other_body = n;
-	else if (strstr(p, "echo-ok") && c->asked && c->line < f->n_lines && c->line != 255)
-		f->lines[c->line].echoed = n;
+	else if (strstr(p, "echo-ok") && line)
+		line->echoed = n;
 	if (status >= 500 && status <= 599)
 		c->fail5xx = n;
 	if (status >= 200 && status <= 299) {
 		if (e->a >= 0 && e->a < 64)
 			c->answered_mask |= UINT64_C(1) << e->a;
-		if (c->asked && c->line < f->n_lines && c->line != 255 && !f->lines[c->line].ok &&
-		    (!b->round->sig || e->t < fact_t(f, b->round->sig)))
-			f->lines[c->line].ok = n;
+		if (line && !line->ok && (!b->round->sig || e->t < fact_t(f, b->round->sig)))
+			line->ok = n;
 	}
 	if (!b->round->first_answer)
 		b->round->first_answer = n;
@@ -420,8 +426,9 @@ static void judge_bodies(struct facts *f)
 {
 	for (uint32_t i = 0; i < f->n_conns; i++) {
 		struct conn_fact *c = &f->conns[i];
+		const struct line_fact *line = line_of(f, c);
 
-		if (c->other_body && !c->bad && c->line < f->n_lines && c->line != 255 && f->lines[c->line].echoed)
+		if (c->other_body && !c->bad && line && line->echoed)
 			c->bad = c->other_body;
 	}
 }

@@ -272,7 +272,7 @@ void conn_nonce(const struct run *r, const struct conn *c, unsigned number, char
 struct conn *conn_by_nonce(struct run *r, const char *nonce, unsigned *ret_number);  /* NULL: not ours */
 void conn_settle(struct run *r, struct conn *c);                /* its answer came or is lost */
 int conn_tcp_state(const struct conn *c);
-bool conn_heard(struct run *r, const struct conn *c);  
+bool conn_heard(struct run *r, const struct conn *c);
 uint64_t conn_body(const struct conn *c);                       /* bytes of its request's body */
 const struct request *conn_request(const struct conn *c, unsigned number);
 

@@ -98,6 +98,12 @@ bool pump_progress(struct run *r, bool (*cond)(struct run *))
 	return false;
 }
 
+/* Its program has closed this end, and the kernel still has bytes or the FIN to bring to the client. */
+static bool sends_alone(const struct diag_row *row)
+{
+	return row->state == TCP_FIN_WAIT1 || row->state == TCP_CLOSING || row->state == TCP_LAST_ACK;
+}
+
 /* Can anything still come on this connection? */
 static bool conn_settled(struct run *r, struct conn *c)
 {
@@ -114,7 +120,7 @@ static bool conn_settled(struct run *r, struct conn *c)
 		return true;            /* no server end any more, and nothing came: a ghost, or the loop shows it next */
 	if (row.inode && c->asked > c->answered)
 		return false;           /* the root is gone, and a process that it left behind may still answer */
-	return row.state != TCP_FIN_WAIT1 && row.state != TCP_CLOSING && row.state != TCP_LAST_ACK;
+	return !sends_alone(&row);
 }
 
 /* It ended by itself, and the kernel still has bytes of its for a client that reads: how fast that goes is our doing. */
@@ -126,7 +132,7 @@ static bool still_delivered(struct run *r)
 		struct conn *c = r->conns[i];
 
 		if (c->w.fd >= 0 && c->state != CONN_OVER && !c->eof && c->reading && diag_of(r, c, &row) > 0 && !row.inode &&
-		    (row.state == TCP_FIN_WAIT1 || row.state == TCP_CLOSING || row.state == TCP_LAST_ACK))
+		    sends_alone(&row))
 			return true;
 	}
 	return false;

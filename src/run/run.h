@@ -11,7 +11,6 @@
 #include "run/loop.h"
 #include "target/diag.h"
 
-/* What a worker keeps for its life: namespaces, capture, loop. */
 #define START_MEMORY 4
 
 struct starts {                 /* how long the last starts of a command took, from exec to LISTEN */
@@ -25,6 +24,7 @@ struct dumped {                 /* scenario_dump() of a plan that is repeated, w
 	struct buf text;
 };
 
+/* What a worker keeps for its life: namespaces, capture, loop. */
 struct world {
 	unsigned got;           /* iso_bits of target/iso.h */
 	char iso_why[256];      /* what isolation could not be had, and why; "" if all */
