@@ -55,16 +55,24 @@ START_TEST(answered)
 }
 END_TEST
 
-START_TEST(reset_is_con_2)
+/* Of two streams in flight one is answered and the other reset. */
+static int32_t one_reset(int code, const char *name)
 {
 	int32_t c = streams(PHASE_WAITING);
 
 	signalled();
-	add(MS(6), EV_STREAM_RESET, c + 1, 2, 0, "INTERNAL_ERROR");
+	add(MS(6), EV_STREAM_RESET, c + 1, code, 0, name);
 	goaway(MS(7), c, 3, 0);
 	answers(MS(10), c, 0, 200, 64, "keep-alive");
 	carrier_fin(MS(11), c, 1);
 	good_end();
+	return c;
+}
+
+START_TEST(reset_is_con_2)
+{
+	int32_t c = one_reset(2, "INTERNAL_ERROR");
+
 	fails("CON-2");
 	says("CON-2", "RST_STREAM INTERNAL_ERROR");
 	ck_assert_int_eq(outcome_of(c), CONN_COMPLETED);
@@ -74,14 +82,8 @@ END_TEST
 
 START_TEST(refused_may_be_asked_again)
 {
-	int32_t c = streams(PHASE_WAITING);
+	int32_t c = one_reset(7, "REFUSED_STREAM");
 
-	signalled();
-	add(MS(6), EV_STREAM_RESET, c + 1, 7, 0, "REFUSED_STREAM");
-	goaway(MS(7), c, 3, 0);
-	answers(MS(10), c, 0, 200, 64, "keep-alive");
-	carrier_fin(MS(11), c, 1);
-	good_end();
 	fails("");
 	ck_assert_int_eq(outcome_of(c + 1), CONN_RETRY_SAFE);
 }

@@ -30,31 +30,48 @@ START_TEST(child_awaited)
 }
 END_TEST
 
-/* As a program that starts its successor and waits for the end of it, with a client that it has accepted. */
-static void waits_for_heir(int ready, void *arg)
+/* Accepts a client and waits for the end of a child, which has closed one of the two sockets. */
+static void serves_and_waits(int ready, int listener, bool heir)
 {
-	int fd = *(int *)arg, client = accept(fd, NULL, NULL);
+	int client = accept(listener, NULL, NULL);
 	pid_t pid = fork();
 
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		prctl(PR_SET_NAME, "heir");
-		close(client);
+		prctl(PR_SET_NAME, heir ? "heir" : "helper");
+		close(heir ? client : listener);
 		rig_say(ready, 1);
 		pause();
 	}
 	waitpid(pid, NULL, 0);
 }
 
+/* As a program that starts its successor. */
+static void waits_for_heir(int ready, void *arg)
+{
+	serves_and_waits(ready, *(int *)arg, true);
+}
+
+/* A helper that has nothing of the listener's is not what holds a server with a client. */
+static void waits_for_helper(int ready, void *arg)
+{
+	serves_and_waits(ready, *(int *)arg, false);
+}
+
+static pid_t scene_with_child(struct scene *s, void (*fn)(int, void *))
+{
+	*s = (struct scene){ .diag = rig_diag(), .listener = rig_listen("127.0.0.1", 0, 0) };
+	s->port = rig_port(s->listener);
+	s->client = rig_connect("127.0.0.1", s->port, 4096);
+	s->client_port = rig_port(s->client);
+	return rig_child(fn, &s->listener, NULL);
+}
+
 START_TEST(heir_awaited)
 {
 	NEED_NET();
-	struct scene s = { .diag = rig_diag(), .listener = rig_listen("127.0.0.1", 0, 0) };
-
-	s.port = rig_port(s.listener);
-	s.client = rig_connect("127.0.0.1", s.port, 4096);
-	s.client_port = rig_port(s.client);
-	pid_t pid = rig_child(waits_for_heir, &s.listener, NULL);
+	struct scene s;
+	pid_t pid = scene_with_child(&s, waits_for_heir);
 
 	expect_first(&s, pid, "waiting for a child process in wait4: ");
 	expect_first(&s, pid, "'heir' (state S) has not ended; it has the same listening socket open; and waiting for client #4 (idle "
@@ -63,32 +80,11 @@ START_TEST(heir_awaited)
 }
 END_TEST
 
-/* A helper that has nothing of the listener's is not what holds a server with a client. */
-static void waits_for_helper(int ready, void *arg)
-{
-	int fd = *(int *)arg;
-
-	(void)!accept(fd, NULL, NULL);
-	pid_t pid = fork();
-
-	if (!pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(fd);
-		rig_say(ready, 1);
-		pause();
-	}
-	waitpid(pid, NULL, 0);
-}
-
 START_TEST(helper_awaited)
 {
 	NEED_NET();
-	struct scene s = { .diag = rig_diag(), .listener = rig_listen("127.0.0.1", 0, 0) };
-
-	s.port = rig_port(s.listener);
-	s.client = rig_connect("127.0.0.1", s.port, 4096);
-	s.client_port = rig_port(s.client);
-	pid_t pid = rig_child(waits_for_helper, &s.listener, NULL);
+	struct scene s;
+	pid_t pid = scene_with_child(&s, waits_for_helper);
 
 	expect_line(&s, pid, "wait4(");
 	expect_first(&s, pid, "waiting for client #4 (idle keep-alive): ESTABLISHED");

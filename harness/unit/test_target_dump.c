@@ -5,7 +5,7 @@
 
 #include "target/go_dump.h"
 
-#define FRAME(function, place) function "\n\t/home/x/" place " +0x21 fp=0x7ffc sp=0x7ffc pc=0x49\n"
+#define FRAME(function, place) function "\n\t/src/" place " +0x21 fp=0x7ffc sp=0x7ffc pc=0x49\n"
 #define PARK FRAME("runtime.gopark(0x0?, 0x1?)", "runtime/proc.go:462")
 #define EXIT FRAME("runtime.goexit({})", "runtime/asm_amd64.s:1771")
 
