@@ -198,6 +198,14 @@ def await_exit(child: subprocess.Popen, seconds: float) -> bool:
 LISTEN, ESTABLISHED = "0A", "01"
 
 
+def parent_of(pid: int) -> int:
+    """PPID; 0 if it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def tcp_rows(pid: int) -> list[dict]:
     """TCP sockets of the network namespace of a process: {state, local, remote, rx}."""
     rows = []

@@ -147,17 +147,23 @@ def test_two_on_the_host_do_not_meet(open_place, mark):
     assert [r.status for r in results] == [0, 0, 0], results
 
 
-def test_descendants_die_with_a_killed_harness(rung):
-    """SIGKILL of the harness while a shell, its server and the server's workers run."""
+@pytest.mark.parametrize("which", ["harness", "worker"])
+def test_descendants_die_with_a_killed_harness(rung, which):
+    """SIGKILL of the harness, or of its worker alone, while a shell, its server and the server's workers run."""
     (rung.cli.cwd / "x.yaml").write_text("clients: []\nsignals:\n  - {send: SIGTERM, when: armed, after: 30s}\n")
     child = rung.cli.start("run", *rung.options, "x.yaml", "--", "sh", "-c",
                            f"{rung.place}/bin/prefork_server --port $PORT; true", prefix=rung.prefix,
                            env={"TMPDIR": rung.cli.cwd})
     support.await_(lambda: len(rung.cli.mark.targets("prefork_server")) >= 3, "master and workers")
-    drainspec = [pid for pid, line in rung.cli.mark.processes().items() if "/drainspec run" in line]
-    support.os.kill(min(drainspec), 9)
-    rung.cli.finish(child, 10)
+    drainspec = {pid for pid, line in rung.cli.mark.processes().items() if "/drainspec run" in line}
+    parents = {pid: support.parent_of(pid) for pid in drainspec}    # by kinship: pids wrap around in a long run
+    victims = {"harness": [p for p in drainspec if parents[p] not in drainspec], "worker": drainspec - set(parents.values())}
+    (victim,) = victims[which]
+    support.os.kill(victim, 9)
+    got = rung.cli.finish(child, 10)
     rung.cli.mark.assert_all_gone(2)
+    if which == "worker":
+        assert got.status == 3 and "killed by signal 9" in got.out + got.err, got
 
 
 def test_container_is_refused_where_it_cannot_be(open_place, mark):

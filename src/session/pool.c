@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "session/pack.h"
 #include "session/worker.h"
+#include "target/census.h"
 
 #define MAX_WORKERS 32
 #define QUICK       (20 * NSEC_PER_MSEC)        /* a scenario that another one may wait behind */
@@ -30,6 +32,7 @@ static int signals_open(struct pool *p, struct err *reterr)
 {
 	sigset_t set;
 
+	prctl(PR_SET_CHILD_SUBREAPER, 1);       /* see kill_orphans() */
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -57,6 +60,44 @@ static void forget(struct worker *w)
 	*w = (struct worker){.fd = -1, .job = -1, .queued = -1};
 }
 
+static bool is_worker(const struct pool *p, pid_t pid)
+{
+	for (unsigned i = 0; i < p->n; i++)
+		if (p->w[i].pid == pid)
+			return true;
+	return false;
+}
+
+/* Kill what was left by a worker that died without a PID namespace: we are the next subreaper. Others' targets descend from
+ * their workers. Returns how many there were. */
+static unsigned kill_orphans(struct pool *p)
+{
+	struct proc v[512];
+	bool spared[512];
+	size_t n = census_tree(0, false, false, v, sizeof v / sizeof *v);
+	unsigned left = 0;
+
+	for (size_t i = 0; i < n && i < sizeof v / sizeof *v; i++) {
+		spared[i] = is_worker(p, v[i].pid);
+		for (size_t k = 0; k < i && !spared[i]; k++)
+			spared[i] = spared[k] && v[k].pid == v[i].ppid;
+		if (spared[i])
+			continue;
+		left++;
+		kill(v[i].pid, SIGKILL);
+		waitpid(v[i].pid, NULL, WNOHANG);
+	}
+	return left;
+}
+
+static void end_orphans(struct pool *p)
+{
+	struct pollfd none = {.fd = -1};
+
+	for (int i = 0; i < 1000 && kill_orphans(p); i++)
+		poll(&none, 1, 1);      /* what was killed is gone when the kernel has taken it down */
+}
+
 /* Everybody out: TERM first, so that targets are reaped and logs flushed, then KILL, which the kernel passes on to every
  * process of a worker's PID namespace. */
 static void pool_stop(struct pool *p)
@@ -80,6 +121,7 @@ static void pool_stop(struct pool *p)
 		}
 		forget(&p->w[i]);
 	}
+	end_orphans(p);
 	close(p->sigfd);
 	/* who presses Ctrl-C again is told by the exit status, not by a death that loses the report */
 	if (p->signo) {
@@ -112,6 +154,7 @@ static void worker_died(struct pool *p, struct worker *w)
 	if (w->queued >= 0)
 		p->again[p->n_again++] = (uint32_t)w->queued;
 	forget(w);
+	end_orphans(p);
 	if (job < 0)
 		return;
 	const struct plan *plan = p->s->jobs[job].plan;
