@@ -208,7 +208,10 @@ static const struct round_fact *alone_after(const struct facts *f, const struct 
  * kernel's clock says that it did (" is busy: ") had its CPU. */
 static bool starved(const struct facts *f, const struct round_fact *r)
 {
-	return r->kill && cpu_wait_of(f, r) >= BUSY_AT_MOST * grace_of(f) && strstr(fact_text(f, r->autopsy), " in running");
+	nsec_t waited = cpu_wait_of(f, r);
+
+	return r->kill && waited > 0 && waited >= busy_part(NSEC_NEVER, grace_of(f)) &&
+	       strstr(fact_text(f, r->autopsy), " in running");
 }
 
 struct hung hang_find(const struct facts *f, const struct round_fact *r)
