@@ -282,6 +282,26 @@ def test_ctrl_c_ends_it_in_a_worker(project):
     assert took < 4
 
 
+@pytest.mark.alone
+def test_sigint_while_it_is_being_started(project):
+    """A KeyboardInterrupt out of subprocess.Popen() would leave a child that nobody knows."""
+    project.write(conftest_py="""
+import os, signal, subprocess, time
+real = subprocess.Popen.__init__
+
+def interrupted(self, *args, **more):
+    real(self, *args, **more)
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(20):
+        time.sleep(0.01)
+
+subprocess.Popen.__init__ = interrupted
+""", test_it_py='def test_x(drainspec):\n    drainspec.check(["HANG"])\n')
+    out, _ = project.start().communicate(timeout=120)
+    project.mark.assert_all_gone(0)
+    assert "KeyboardInterrupt" in out
+
+
 # Installation.
 
 def test_pip_install(project, tmp_path):

@@ -14,6 +14,9 @@ from pathlib import Path
 STOP_WITHIN = 2.5
 """Seconds for a drainspec that was told to stop: it promises 2."""
 
+LOST_SIGNAL = 0.5
+"""Seconds until a signal is noticed that Python's handler took between its last look and the system call that waits."""
+
 
 class DrainspecError(Exception):
     """drainspec could not do its work: a usage error, a target that does not start, its own failure."""
@@ -63,12 +66,16 @@ def execute(argv: list[str], cwd, output: Path, timeout: float) -> tuple[int, st
     The child is in our process group, so Ctrl-C reaches it directly; whatever else ends the waiting (SIGINT to us alone,
     pytest.exit(), the timeout) ends the child too, and waits for it. Its output goes to a file and not to a pipe: a pipe
     that a stray descendant holds would keep us waiting."""
-    with open(output, "wb") as out, _interruptible():
-        child = subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+    child = None
     try:
+        with open(output, "wb") as out, _deferred() as interrupted:
+            child = subprocess.Popen(argv, cwd=cwd, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT)
+        if interrupted:
+            raise KeyboardInterrupt
         finished = _wait(child, timeout)
     except BaseException:
-        _stop(child)
+        if child:
+            _stop(child)
         raise
     if not finished:
         _stop(child)
@@ -80,20 +87,23 @@ def execute(argv: list[str], cwd, output: Path, timeout: float) -> tuple[int, st
 
 
 @contextmanager
-def _interruptible():
-    """A SIGINT that we ignore (xdist's workers may) would be ignored by the child too: exec resets only what is caught."""
-    ignored = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    if ignored:
-        signal.signal(signal.SIGINT, lambda *_: None)
+def _deferred():
+    """A list that is no longer empty if SIGINT came meanwhile: raised inside of Popen() it would leave a child that nobody knows. Caught
+    is also what we ignore (xdist's workers may): it would be ignored by the child too, for exec resets only what is caught."""
+    came = []
+    before = signal.getsignal(signal.SIGINT) if threading.current_thread() is threading.main_thread() else None
+    if before is None:          # not ours to change
+        yield came
+        return
+    signal.signal(signal.SIGINT, lambda *_: before == signal.SIG_IGN or came.append(True))
     try:
-        yield
+        yield came
     finally:
-        if ignored:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, before)
 
 
 def _wait(child: subprocess.Popen, timeout: float) -> bool:
-    """Popen.wait() looks every 50 ms; a pidfd wakes us at once."""
+    """Popen.wait() looks every 50 ms; a pidfd wakes us at once. A signal that comes just before the call does not: so it is a short one."""
     deadline = time.monotonic() + timeout
     try:
         pidfd = os.pidfd_open(child.pid)
@@ -103,7 +113,8 @@ def _wait(child: subprocess.Popen, timeout: float) -> bool:
         if pidfd >= 0:
             poll = select.poll()
             poll.register(pidfd, select.POLLIN)
-            poll.poll(max(0, deadline - time.monotonic()) * 1000)
+            while not poll.poll(min(max(0, deadline - time.monotonic()), LOST_SIGNAL) * 1000) and time.monotonic() < deadline:
+                pass
         child.wait(max(0.001, deadline - time.monotonic()))
         return True
     except subprocess.TimeoutExpired:
