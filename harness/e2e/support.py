@@ -40,7 +40,8 @@ def await_(condition, what: str, seconds: float = 10, every: float = 0.005):
 
 class Stopwatch:
     """Seconds since it was made, without those in which somebody on this machine could run and had no CPU (PSI): a kernel that
-    starves a process for seconds beside a few busy loops has been seen, and says nothing about what is tested."""
+    starves a process for seconds beside a few busy loops has been seen, and says nothing about what is tested. PSI is an average
+    over the CPUs that are not idle: one process that waits at one of two, both busy, is counted for half of the time."""
 
     def __init__(self):
         self.began, self._waited = time.monotonic(), self._total()
@@ -53,7 +54,8 @@ class Stopwatch:
             return 0.0
 
     def seconds(self) -> float:
-        return time.monotonic() - self.began - (self._total() - self._waited)
+        elapsed = time.monotonic() - self.began
+        return max(0.0, elapsed - os.cpu_count() * (self._total() - self._waited))
 
 
 @contextmanager
