@@ -166,6 +166,19 @@ def test_descendants_die_with_a_killed_harness(rung, which):
         assert got.status == 3 and "killed by signal 9" in got.out + got.err, got
 
 
+def test_who_was_there_before_is_left_alone(open_place, mark):
+    """A shell that has started something and then executes drainspec leaves it its children."""
+    rung = Rung("root-host", open_place, mark)
+    command = [str(open_place / "bin" / "http1_server"), "--port", "${PORT}"]
+    child = rung.cli.start("check", *rung.options, "--only", "quiet", "-o", "json", "--", *command,
+                           prefix=["sh", "-c", '(sleep 71; :) & exec "$@"', "x", *rung.prefix])
+    got = rung.cli.finish(child, 30)
+    left = [pid for pid, line in rung.cli.mark.processes().items() if "sleep 71" in line]
+    for pid in left:
+        os.kill(pid, 9)
+    assert got.status == 0 and len(left) == 2, (got, left)
+
+
 def test_container_is_refused_where_it_cannot_be(open_place, mark):
     rung = Rung("user-confined", open_place, mark)
     got = rung.check("--isolate", "container", "--only", "quiet")

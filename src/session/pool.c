@@ -26,13 +26,13 @@ struct pool {
 	unsigned n_again;
 	int sigfd, signo;
 	sigset_t old;
+	bool reaps;             /* all our descendants are workers', or were */
 };
 
 static int signals_open(struct pool *p, struct err *reterr)
 {
 	sigset_t set;
 
-	prctl(PR_SET_CHILD_SUBREAPER, 1);       /* see kill_orphans() */
 	sigemptyset(&set);
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
@@ -68,8 +68,15 @@ static bool is_worker(const struct pool *p, pid_t pid)
 	return false;
 }
 
-/* Kill what was left by a worker that died without a PID namespace: we are the next subreaper. Others' targets descend from
- * their workers. Returns how many there were. */
+/* From now on what loses its parent becomes our child. Not if we have children already, of a shell that has executed us: theirs are
+ * not ours to kill. */
+static void reap_orphans(struct pool *p)
+{
+	p->reaps = !census_tree(0, false, false, NULL, 0) && prctl(PR_SET_CHILD_SUBREAPER, 1) == 0;
+}
+
+/* Kill what was left by a worker that died without a PID namespace. Others' targets descend from their workers. Returns how many
+ * there were. */
 static unsigned kill_orphans(struct pool *p)
 {
 	struct proc v[512];
@@ -94,7 +101,7 @@ static void end_orphans(struct pool *p)
 {
 	struct pollfd none = {.fd = -1};
 
-	for (int i = 0; i < 1000 && kill_orphans(p); i++)
+	for (int i = 0; p->reaps && i < 1000 && kill_orphans(p); i++)
 		poll(&none, 1, 1);      /* what was killed is gone when the kernel has taken it down */
 }
 
@@ -315,6 +322,7 @@ int session_run(struct session *s, struct err *reterr)
 		free(p);
 		return -1;
 	}
+	reap_orphans(p);
 	for (unsigned i = 0; i < p->n && rc == 0; i++)
 		rc = deal(p, &p->w[i], reterr);
 	if (rc == 0)
@@ -336,6 +344,7 @@ int session_one(struct session *s, const char **ret_p, size_t *ret_n, struct err
 	p.w[0] = (struct worker){.fd = -1, .job = -1, .queued = -1};
 	if (signals_open(&p, reterr) < 0)
 		return -1;
+	reap_orphans(&p);
 	if (worker_start(s, &p.w[0], reterr) < 0 || worker_tell(&p.w[0], MSG_PROBE) < 0)
 		rc = -1;
 	p.w[0].job = 0;
