@@ -26,7 +26,7 @@ HABITS = [
     ("--code 1000", ALL, "", "CON-7"),
     ("--no-code", ALL, "", "CON-7"),
     ("--wants-fin", "idle,upgraded", "EXI-2", ""),
-    ("--fin-at-once", "idle,upgraded", "", "CON-3"),
+    ("--never-hears", "idle,upgraded", "", "CON-3"),
 ]
 
 

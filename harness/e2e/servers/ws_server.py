@@ -6,8 +6,12 @@ answers it, gets a FIN, and the server exits 0.
 import argparse
 import asyncio
 import base64
+import fcntl
 import hashlib
 import signal
+import struct
+import termios
+import time
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -23,7 +27,7 @@ def arguments():
                       ("fragments", "ticks in three frames, with a ping between them"), ("pings", "a ping every 20 ms; who does not answer is dropped"),
                       ("odd-head", "a 101 in lower case, with more fields than needed"), ("long-reason", "a Close of 125 bytes, not in ASCII"),
                       ("no-code", "a Close without a code"), ("close-twice", "a second Close behind the client's, as some libraries send"),
-                      ("talks-on", "a message behind its own Close"), ("fin-at-once", "a FIN right behind its Close"),
+                      ("talks-on", "a message behind its own Close"), ("never-hears", "closes when the client's Close has come, without reading it"),
                       ("never-reads", "reads nothing after the handshake"), ("subprotocol", "400 to who does not ask for `chat`"),
                       ("deflates", "permessage-deflate, where it is offered"), ("refuses-late", "503 to a handshake that is not done when the signal comes"),
                       ("forgets-late", "no Close to a WebSocket that opens after the signal"), ("wants-fin", "waits for the client's FIN when both have said Close")):
@@ -138,9 +142,16 @@ class Socket:
         self.writer.write(frame(CLOSE, b"" if self.options.no_code else self.options.code.to_bytes(2, "big") + reason))
         if self.options.talks_on:
             self.writer.write(frame(TEXT, b"one more thing"))
-        if self.options.fin_at_once:
-            self.writer.close()
+        if self.options.never_hears:
+            self.writer.transport.pause_reading()
+            self.unheard = asyncio.get_running_loop().create_task(self.close_unread())
         self.closed.set()
+
+    async def close_unread(self):
+        fd, end = self.writer.get_extra_info("socket").fileno(), time.monotonic() + PATIENCE
+        while not struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))[0] and time.monotonic() < end:
+            await asyncio.sleep(0.001)
+        self.writer.close()
 
 
 async def main(options):
