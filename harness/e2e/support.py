@@ -59,11 +59,14 @@ class Stopwatch:
 
 
 @contextmanager
-def busy_loops(n: int):
-    """n processes that take a core each. They end with us, and by themselves after ten minutes."""
+def busy_loops(n: int, pin: tuple | list = ()):
+    """n processes that take a core each, or the one of pin. They end with us, and by themselves after ten minutes."""
     code = "import os, sys, time\nend = time.time() + 600\nwhile time.time() < end and os.getppid() == int(sys.argv[1]):\n" \
            " for _ in range(1000000): pass"
-    loops = [subprocess.Popen([sys.executable, "-c", code, str(os.getpid())]) for _ in range(n)]
+    # a session each: the kernel may share out the CPUs among sessions first (sched_autogroup)
+    loops = [subprocess.Popen([sys.executable, "-c", code, str(os.getpid())], start_new_session=True) for _ in range(n)]
+    for loop, cpu in zip(loops, pin):
+        os.sched_setaffinity(loop.pid, [cpu])
     try:
         yield
     finally:

@@ -23,12 +23,12 @@ s.listen()
 while True:
     signal.pause()
 """
-SCENARIO = "clients: []\nsignals:\n  - {send: SIGTERM, when: armed}\nexpect: {within: 600ms}\n"
+SCENARIO = "clients: []\nsignals:\n  - {send: SIGTERM, when: armed}\nexpect: {within: %s}\n"
 
 
-def end(cli, needs):
-    (cli.cwd / "x.yaml").write_text(SCENARIO)
-    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", SERVER % needs, "${PORT}")
+def end(cli, needs, server=SERVER, within="600ms"):
+    (cli.cwd / "x.yaml").write_text(SCENARIO % within)
+    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", server % needs, "${PORT}")
     [exi] = [c for c in got.json["scenarios"][0]["verdicts"] if c["check"] == "EXI-2"]
     return got, exi, support.read_events(cli.cwd / "run" / "x")
 
@@ -43,6 +43,19 @@ def test_busy_machine_is_not_charged(cli):
     assert exi["outcome"] == "PASS", got
     assert waited > (exited["t"] - signal["t"]) / 2
     assert "because the machine was busy" in exi["actual"]
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU: PSI has all of it")
+def test_one_starves_and_the_average_does_not_show_it(cli):
+    """Three loops beside the target on its CPU, and one on each other: it waits three quarters of the time, to PSI it is half of it."""
+    cpus = sorted(os.sched_getaffinity(0))
+    one = SERVER.replace("def end", "import os\nos.sched_setaffinity(0, [%d])\ndef end" % cpus[0])
+    with support.busy_loops(len(cpus) + 2, pin=[cpus[0]] * 2 + cpus):
+        got, exi, events = end(cli, "0.42", server=one)
+    signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
+    assert exited["t"] - signal["t"] > 1.3e9 and exi["outcome"] == "PASS", got
 
 
 @pytest.mark.alone

@@ -310,6 +310,43 @@ START_TEST(census_looks_past_a_dead_leader)
 END_TEST
 
 /* Printed, not judged: a slow machine is no fault. */
+/* One thread spins until it may not any more; the other sleeps from the beginning. */
+static void *spin(void *arg)
+{
+	while (!__atomic_load_n((int *)arg, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
+START_TEST(census_says_who_had_the_cpus)
+{
+	struct cpu_share then = {0}, now = {0};
+	pthread_t thread;
+	int enough = 0;
+
+	ck_assert_int_eq(pthread_create(&thread, NULL, spin, &enough), 0);
+	census_cpu(getpid(), &then);
+	ck_assert(then.runnable && census_runs(getpid()));
+	AWAIT((now = (struct cpu_share){0}, census_cpu(getpid(), &now), now.ran > then.ran + 10 * NSEC_PER_MSEC));
+	__atomic_store_n(&enough, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+
+	pid_t pid = rig_child(named_child, "sleeper", NULL);
+
+	AWAIT(!census_runs(pid));
+	now = (struct cpu_share){0};
+	census_cpu(pid, &now);
+	then = now;
+	now = (struct cpu_share){0};
+	census_cpu(pid, &now);
+	ck_assert(!now.runnable && now.ran > 0 && now.ran == then.ran && now.waited == then.waited);
+	rig_kill(pid);
+	now = (struct cpu_share){0};
+	census_cpu(pid, &now);
+	ck_assert(!now.runnable && !now.ran && !census_runs(pid));
+}
+END_TEST
+
 START_TEST(speed)
 {
 	enum { TIMES = 5000 };
@@ -338,6 +375,7 @@ int main(void)
 	tcase_add_test(tc, census_of_a_pid_namespace);
 	tcase_add_test(tc, census_names_holders);
 	tcase_add_test(tc, census_looks_past_a_dead_leader);
+	tcase_add_test(tc, census_says_who_had_the_cpus);
 	tcase_add_test(tc, speed);
 	return rig_run(s);
 }

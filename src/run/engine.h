@@ -226,6 +226,10 @@ struct run {
 	nsec_t t_on[ON_EXIT + 1];       /* when each trigger event came, 0: not yet */
 	nsec_t t_signal, t_prev_signal, t_grace;
 	struct pressure pressure;       /* at the first signal */
+	struct {
+		nsec_t next, ran, waited;       /* when it is looked at again; of all its threads */
+		bool starves;                   /* it would run, and has not since the last look */
+	} share;                        /* of the CPUs, once the grace is over on a busy machine */
 	unsigned n_signals;
 	int last_signo;
 	bool second_contract;
@@ -371,7 +375,6 @@ void target_kill_all(struct run *r);
 void target_stop_continue(struct run *r, bool stop);
 unsigned target_tree(struct run *r, struct proc *v, unsigned max, bool fds);
 void target_census(struct run *r, const char *name, bool fds);
-bool target_thread_runs(pid_t pid);
 void root_settle(struct run *r);                                /* until it sleeps, and does not just block the signal */
 void target_settle(struct run *r);                              /* until no thread runs and the counts stand still */
 int ports_choose(struct run *r);

@@ -1,6 +1,10 @@
 /* What a busy machine costs the target: the time in which the kernel says that somebody who could run had no CPU (PSI,
  * Documentation/accounting/psi.rst; kernel/sched/psi.c). It is not counted against the grace, up to
- * BUSY_AT_MOST graces: a server that had no CPU is not slow. */
+ * BUSY_AT_MOST graces: a server that had no CPU is not slow.
+ *
+ * PSI is an average over the CPUs that are not idle (collect_percpu_times()): who waits all the time at one of two that are busy is
+ * counted for half of it. So when the grace is over on such a machine the target's own threads are asked how long they have
+ * waited, and one that would run but does not get to it is waited for. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +24,15 @@ static nsec_t total_of(int fd)
 	text[n] = '\0';
 	total = strstr(text, "total=");
 	return total ? (nsec_t)strtoll(total + 6, NULL, 10) * NSEC_PER_USEC : -1;
+}
+
+static nsec_t cpus(void)
+{
+	static long n;
+
+	if (!n)
+		n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n > 0 ? n : 1;
 }
 
 void pressure_open(struct world *w)
@@ -55,16 +68,54 @@ nsec_t pressure_since(const struct world *w, const struct pressure *p)
 	return most;
 }
 
+#define SHARE_PERIOD (20 * NSEC_PER_MSEC)       /* some ticks: with each the kernel counts what a thread has run */
+
+static void share_look(struct run *r, nsec_t now)
+{
+	struct proc v[64];
+	unsigned n = target_tree(r, v, sizeof v / sizeof *v, false);
+	struct cpu_share share = {0};
+
+	for (unsigned i = 0; i < n; i++)
+		census_cpu(v[i].pid, &share);
+	r->share.starves = share.runnable && (!r->share.next || share.ran == r->share.ran);
+	r->share.ran = share.ran;
+	r->share.waited = share.waited;
+	r->share.next = now + SHARE_PERIOD;
+}
+
+/* What the target itself has waited, as far as somebody can have. */
+static nsec_t own_wait(struct run *r, nsec_t now, nsec_t average, nsec_t within)
+{
+	nsec_t most = average < (now - r->t_signal) / cpus() ? average * cpus() : now - r->t_signal, waited;
+
+	if (!r->alive || most < SHARE_PERIOD || now >= r->t_signal + within + busy_part(most, within))
+		return 0;
+	if (now >= r->share.next)
+		share_look(r, now);
+	waited = r->share.starves ? r->share.next - r->t_signal - within : r->share.waited;
+	return waited < most ? waited : most;
+}
+
 bool grace_over(struct run *r)
 {
-	if (clock_now() < r->t_grace)
+	nsec_t now = clock_now();
+
+	if (now < r->t_grace)
 		return false;
 	if (!r->t_signal)
 		return true;
-	nsec_t within = r->sc->expect.within;
+	nsec_t within = r->sc->expect.within, average = pressure_since(r->world, &r->pressure), own = own_wait(r, now, average, within);
 
-	r->t_grace = r->t_signal + within + busy_part(pressure_since(r->world, &r->pressure), within);
-	return clock_now() >= r->t_grace;
+	r->t_grace = r->t_signal + within + busy_part(average > own ? average : own, within);
+	return now >= r->t_grace;
+}
+
+nsec_t busy_since_signal(const struct run *r)
+{
+	nsec_t average = pressure_since(r->world, &r->pressure), given = r->t_grace - r->t_signal - r->sc->expect.within;
+
+	return average > given ? average : given;
 }
 
 /* Most waits are over in no time; only for a long one is the beginning looked at. */

@@ -23,3 +23,4 @@ void pressure_begin(const struct world *w, struct pressure *p);
 nsec_t pressure_since(const struct world *w, const struct pressure *p);         /* ns since then; 0 where the kernel does not say */
 bool patience_over(const struct world *w, struct patience *p, nsec_t now);      /* moves until by it, by BUSY_AT_MOST waits at most */
 bool grace_over(struct run *r);                                                 /* moves t_grace by it, by BUSY_AT_MOST graces at most */
+nsec_t busy_since_signal(const struct run *r);                                  /* ns; at least what t_grace was moved by */

@@ -54,7 +54,7 @@ static bool target_asleep(struct run *r)
 		if (v[i].threads < 2)
 			continue;
 		/* a sleeping leader says nothing of its threads */
-		if (target_thread_runs(v[i].pid))
+		if (census_runs(v[i].pid))
 			return false;
 	}
 	return n > 0;

@@ -305,6 +305,7 @@ static void shoot(struct run *r, struct action *a)
 		r->t_grace = before + r->sc->expect.within;
 		r->t_watch = before + watch_period(0);
 		r->t_all_asleep = 0;
+		memset(&r->share, 0, sizeof r->share);
 		r->typed = s->to == TO_TTY;
 		if (r->stopped)
 			target_stop_continue(r, false);
@@ -368,7 +369,7 @@ static bool at_it(struct run *r)
 
 	for (unsigned i = 0; i < n; i++)
 		if (v[i].state == 'R' || (v[i].state != 'Z' && v[i].sigpnd & 1ull << (r->last_signo - 1)) ||
-		    (v[i].threads > 1 && target_thread_runs(v[i].pid)))
+		    (v[i].threads > 1 && census_runs(v[i].pid)))
 			return true;
 	return false;
 }

@@ -1,5 +1,4 @@
 /* The target as the run sees it: start, readiness by event, children, census. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
@@ -16,41 +15,11 @@
 #include "target/iso.h"
 #include "target/launch.h"
 
-
 unsigned target_tree(struct run *r, struct proc *v, unsigned max, bool fds)
 {
 	size_t n = census_tree(r->pid, r->world->got & ISO_PID, fds, v, max);
 
 	return (unsigned)(n > max ? max : n);
-}
-
-bool target_thread_runs(pid_t pid)
-{
-	char path[80], line[512];
-	bool runs = false;
-
-	snprintf(path, sizeof path, "/proc/%d/task", pid);
-	DIR *d = opendir(path);
-
-	for (struct dirent *e; d && !runs && (e = readdir(d));) {
-		if (e->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof path, "/proc/%d/task/%.16s/stat", pid, e->d_name);
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-		ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof line - 1);
-
-		if (fd >= 0)
-			close(fd);
-		if (n <= 0)
-			continue;
-		line[n] = '\0';
-		char *paren = strrchr(line, ')');
-
-		runs = paren && paren[1] == ' ' && paren[2] == 'R';
-	}
-	if (d)
-		closedir(d);
-	return runs;
 }
 
 struct tree_sum {
@@ -67,7 +36,7 @@ static struct tree_sum tree_sum(struct run *r)
 	for (unsigned i = 0; i < s.procs; i++) {
 		s.threads += v[i].threads;
 		s.fds += v[i].fds == UINT32_MAX ? 0 : v[i].fds;
-		s.runs |= v[i].state == 'R' || (v[i].threads > 1 && target_thread_runs(v[i].pid));
+		s.runs |= v[i].state == 'R' || (v[i].threads > 1 && census_runs(v[i].pid));
 	}
 	return s;
 }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 
 struct proc {
 	pid_t pid, ppid, pgid, sid;
@@ -37,5 +38,13 @@ int census_socket_holders(const pid_t *pids, size_t n, uint32_t inode, struct ho
 /* The same of one process and its lowest descriptors only, for a tenth of the price (each name under /proc that is looked at is made for
  * that, and unmade when the process is reaped). false: not among them, ask the other. cloexec is not filled. */
 bool census_socket_low(pid_t pid, uint32_t inode, struct holder *ret);
+/* Of all threads of a process: ns that they ran, and ns that they were runnable and did not (Documentation/scheduler/sched-stats.rst; a
+ * wait is counted when it is over, the time on a CPU with every tick). Added to *add. */
+struct cpu_share {
+	nsec_t ran, waited;
+	bool runnable;          /* one of them runs, or would if it had a CPU */
+};
+void census_cpu(pid_t pid, struct cpu_share *add);
+bool census_runs(pid_t pid);    /* is one of its threads runnable? */
 /* As JSON for the PROCESS event: {"comm":..., "state":"S", "threads":1, ...}. */
 void census_json(const struct proc *p, struct buf *out);
