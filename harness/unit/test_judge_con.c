@@ -94,6 +94,28 @@ START_TEST(con_1_exit_takes_it)
 }
 END_TEST
 
+/* fasthttp: the answer is in its buffer when it closes, and it sleeps a tenth of a second before it goes. */
+START_TEST(con_1_drops_what_was_written)
+{
+	unsigned spec = client("one", PHASE_PIPELINED);
+
+	starts();
+	int32_t c = parked(spec, "GET /gate");
+
+	add(MS(3), EV_GATE_REACHED, c, 0, 0, "x GET /gate");
+	signalled();
+	closes_listener(MS(6));
+	add(MS(6) + 10, EV_GATE_RELEASED, -1, 1, 0, NULL);
+	fin(MS(6) + 140, c, 0, 0);
+	exits(MS(108), 0);
+	ends(MS(109));
+	judge();
+	fails("CON-1");
+	ck_assert_str_eq(verdict("CON-1")->whose, "server");
+	ck_assert_ptr_nonnull(strstr(verdict("CON-1")->hint, "lived on for 102ms"));
+}
+END_TEST
+
 START_TEST(con_1_many)
 {
 	unsigned spec = client("many", PHASE_WAITING);
@@ -450,7 +472,8 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(con_1_wrong_bytes), T(con_1_head_alone), T(con_1_other_body), T(con_1_5xx_needs_proof), T(con_1_5xx), T(con_1_exit_takes_it);
-	T(con_1_many), T(burst_accepted_and_not_read), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
+	T(con_1_drops_what_was_written), T(con_1_many),
+	T(burst_accepted_and_not_read), T(contract), T(con_3_after_answer), T(con_3_by_fin), T(con_4_good), T(con_4_rst);
 	T(con_4_half_is_not_whole), T(con_4_raced), T(con_4_raced_unseen), T(con_4_leaving), T(con_4_reset_while_serving), T(con_5), T(con_5_cut);
 	T(con_5_not_half), T(con_6), T(con_6_holds), T(con_6_late), T(peer_2_late), T(con_6_others_hold), T(con_7);
 	T(con_7_client_left);

@@ -28,6 +28,16 @@ static bool in_flight_applies(const struct scenario *sc, const struct facts *f)
 	return false;
 }
 
+/* Its handler had what it waited for when the connection ended, and the process lived on: nobody's leaving cut this. */
+static bool dropped_answer(const struct facts *f, const struct conn_fact *c)
+{
+	const struct round_fact *r = round_of(f, c);
+
+	return c->gate && r->released && fact_before(f, c->gate, end_time(f, c)) &&
+	       fact_before(f, r->released, end_time(f, c)) && r->exit &&
+	       nsec_sub(fact_t(f, r->exit), end_time(f, c)) > AT_THE_EXIT;
+}
+
 /* Did the process leave, and the connection with it? It was gone right after, and between the two nobody got an answer any
  * more. (How long an interpreter takes to go is the machine's matter, not the cause.) */
 static bool left_with_it(const struct facts *f, const struct conn_fact *c)
@@ -35,7 +45,7 @@ static bool left_with_it(const struct facts *f, const struct conn_fact *c)
 	const struct round_fact *r = round_of(f, c);
 	nsec_t end = end_time(f, c), apart = nsec_sub(fact_t(f, r->exit), end);
 
-	if (!r->exit || apart >= LEAVING || apart <= -AT_THE_EXIT)
+	if (!r->exit || apart >= LEAVING || apart <= -AT_THE_EXIT || dropped_answer(f, c))
 		return false;
 	for_each_judged(f, d) {
 		if (round_of(f, d) == r && d->answer && fact_t(f, d->answer) > nsec_add(end, AT_THE_EXIT))
@@ -63,6 +73,12 @@ static void blame_loss(const struct facts *f, const struct conn_fact *c, struct 
 		ret->whose = "application";
 		ret->hint = "the process left while the request was in flight: return from main only "
 			    "after the server's shutdown has returned";
+	} else if (dropped_answer(f, c)) {
+		ret->hint = arena_printf(f->arena,
+			"the gate had answered its handler %s before that, and the process lived on for %s: send what "
+			"handlers have written before the connection is closed",
+			time_text(f, nsec_sub(end_time(f, c), fact_t(f, r->released))),
+			time_text(f, nsec_sub(fact_t(f, r->exit), end_time(f, c))));
 	}
 	cite(ret, left_with_it(f, c) ? r->exit : 0);
 }
