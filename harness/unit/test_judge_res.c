@@ -20,6 +20,37 @@ START_TEST(res_1)
 }
 END_TEST
 
+/* The session's own process stays until we hang up: of an idle client, and of one that has said nothing. */
+static void session_stays(enum phase phase)
+{
+	unsigned spec = client("one", phase);
+
+	starts();
+	int32_t c = parked(spec, "GET /");
+
+	signalled();
+	closes_listener(MS(6));
+	exits(MS(7), 0);
+	add(MS(1008), EV_LEFT_PROCESS, -1, 104, 1, "srv, state S, 1 threads");
+	add(MS(1009), EV_AUTOPSY, -1, 104, 0, arena_printf(g.arena, "waiting for client #%d (one, connected): ESTABLISHED", c));
+	still_open(MS(1010), c, TCP_ESTABLISHED, TCP_ESTABLISHED);
+	add(MS(1011), EV_CLIENT_CLOSED, c, 0, 0, "end of the round");
+	add(MS(1012), EV_EXIT, 0, 104, 255, "descendant");
+	over(MS(1100));
+}
+
+START_TEST(res_1_ends_when_we_hang_up)
+{
+	session_stays(PHASE_IDLE);
+	is("RES-1", FAIL);
+	rig_setup();
+	session_stays(PHASE_CONNECTED);
+	fails("PEER-1");
+	says("PEER-1", "it waits for client one#0");
+	is("RES-1", SKIP);
+}
+END_TEST
+
 START_TEST(res_1_worker_holds)
 {
 	left(EV_LEFT_HOLDER, PORT, 104, "104/srv fd 3, CLOEXEC missing");
@@ -251,7 +282,7 @@ int main(void)
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(res_1), T(res_1_worker_holds), T(res_5), T(res_5_just_leaving), T(res_2), T(res_2_reaped), T(res_3);
+	T(res_1), T(res_1_ends_when_we_hang_up), T(res_1_worker_holds), T(res_5), T(res_5_just_leaving), T(res_2), T(res_2_reaped), T(res_3);
 	T(res_3_pool), T(res_3_recovers), T(res_3_holds), T(res_4), T(res_4_file), T(har_3_unproven);
 	T(har_3_race_lost), T(har_3_ended_before), T(har_3_no_signal), T(table);
 	return rig_main(s);

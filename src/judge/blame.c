@@ -1,10 +1,12 @@
 /* Attribution: one symptom is charged to one check, the most specific one. */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/names.h"
 #include "judge/blame.h"
 #include "judge/outcome.h"
+#include "judge/say.h"
 
 #define DEFAULT_GRACE (10 * NSEC_PER_SEC)
 #define TEARDOWN_PER_MIB (100 * NSEC_PER_USEC)
@@ -220,6 +222,20 @@ static bool names_pid(const char *text, int64_t pid)
 	return false;
 }
 
+const struct conn_fact *survivor_waits_for(const struct facts *f, uint32_t left_process)
+{
+	unsigned i;
+
+	for_each_event(f, EV_AUTOPSY, n)
+		if (n > left_process && fact_event(f, n)->round == fact_event(f, left_process)->round &&
+			fact_a(f, n) == fact_a(f, left_process) &&
+			sscanf(fact_text(f, n), "waiting for client #%u", &i) == 1 && i < f->n_conns &&
+			f->conns[i].opened && f->conns[i].spec != NO_SPEC && conn_armed(f, &f->conns[i]) &&
+			in_phase(&f->conns[i], SILENT_PHASES))
+			return &f->conns[i];
+	return NULL;
+}
+
 const char *survivor_charged(const struct facts *f, uint32_t left_process)
 {
 	const struct round_fact *r = round_at(f, left_process);
@@ -233,5 +249,5 @@ const char *survivor_charged(const struct facts *f, uint32_t left_process)
 		if (fact_event(f, n)->round == r->id && fact_b(f, n) == HOLDER_BOUND &&
 			names_pid(fact_text(f, n), pid))
 			return "LSN-3";
-	return NULL;
+	return survivor_waits_for(f, left_process) ? "PEER-1" : NULL;
 }

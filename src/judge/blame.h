@@ -62,5 +62,8 @@ bool was_forced(const struct facts *f, const struct round_fact *r);
 const char *port_held_by(const struct facts *f, uint16_t round);
 /* A LEFT_HOLDER whose descriptor was carried over an exec: it runs another program. */
 bool holder_inherited(const struct facts *f, uint32_t left_holder);
+#define SILENT_PHASES (PHASES(CONNECTED) | PHASES(HALF_HEADER) | PHASES(HALF_BODY) | PHASES(TRANSACTION) | PHASES(TLS_HANDSHAKE))
+/* The silent or half-sent client that a LEFT_PROCESS waits for, as its autopsy says; NULL: none. */
+const struct conn_fact *survivor_waits_for(const struct facts *f, uint32_t left_process);
 /* A LEFT_PROCESS that a more specific check than RES-1 answers for: its id, or NULL. */
 const char *survivor_charged(const struct facts *f, uint32_t left_process);

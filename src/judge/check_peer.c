@@ -5,11 +5,33 @@
 #include "judge/say.h"
 #include "judge/shows.h"
 
-#define SILENT (PHASES(CONNECTED) | PHASES(HALF_HEADER) | PHASES(HALF_BODY) | PHASES(TRANSACTION) | PHASES(TLS_HANDSHAKE))
-
 static bool stuck(const struct facts *f, const struct conn_fact *c)
 {
 	return c->phase == PHASE_SLOW_READER || f->sc->clients[c->spec].never_closes;
+}
+
+/* The root left, and a process of its own stayed with such a client (exim, sshd: one for each connection). */
+static bool outlived_root(const struct facts *f, const struct round_fact *r, struct sum *t, const char *id)
+{
+	bool any = false;
+
+	for_each_event(f, EV_LEFT_PROCESS, n) {
+		const struct conn_fact *c = survivor_waits_for(f, n);
+		const char *charged = survivor_charged(f, n);
+
+		if (fact_event(f, n)->round != r->id || !r->exit || r->kill || !c || !charged || strcmp(charged, id))
+			continue;
+		any = true;
+		if (sum_bad(t, SHOULD, "server", "process %lld (%s) is alive %s after the end of the process that was "
+			    "signalled: it waits for %s", (long long)fact_a(f, n), fact_text(f, n),
+			    between(f, r->exit, n), client_name(f, c))) {
+			cite(t->ret, r->sig);
+			cite_conn(f, t->ret, c);
+			cite(t->ret, r->exit);
+			cite(t->ret, n);
+		}
+	}
+	return any;
 }
 
 static void judge_peer(const struct facts *f, struct finding *ret, const char *id,
@@ -27,7 +49,7 @@ static void judge_peer(const struct facts *f, struct finding *ret, const char *i
 			if (!one && round_of(f, c) == r && is(f, c) && conn_armed(f, c))
 				one = c;
 		}
-		if (!one)
+		if (!one || outlived_root(f, r, &t, id))
 			continue;
 		if (h->kind == HANG_NONE) {
 			if (r->exit)
@@ -58,12 +80,12 @@ static void judge_peer(const struct facts *f, struct finding *ret, const char *i
 static bool silent(const struct facts *f, const struct conn_fact *c)
 {
 	(void)f;
-	return in_phase(c, SILENT);
+	return in_phase(c, SILENT_PHASES);
 }
 
 static bool silent_applies(const struct scenario *sc, const struct facts *f)
 {
-	return !sc->sweep && has_phase(sc, SILENT) && any_round(f);
+	return !sc->sweep && has_phase(sc, SILENT_PHASES) && any_round(f);
 }
 
 static void judge_peer_1(

@@ -8,14 +8,20 @@ static bool processes_apply(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && any_round(f);
 }
 
-/* Did it end by itself after all, within the grace? Then it was only slow. */
+/* Did it end by itself after all, within the grace? Then it was only slow. What ends when we hang up waited for us, and may have done
+ * so for ever. */
 static bool ended_later(const struct facts *f, const struct round_fact *r, uint32_t left)
 {
 	nsec_t limit = nsec_add(nsec_add(signal_end(f, r), grace_of(f)), cpu_wait_of(f, r));
 
+	uint32_t hung_up = 0;
+
+	for_each_event(f, EV_CLIENT_CLOSED, n)
+		if (!hung_up && fact_event(f, n)->round == r->id && n > left)
+			hung_up = n;
 	for_each_event(f, EV_EXIT, n)
 		if (fact_event(f, n)->round == r->id && fact_a(f, n) == fact_a(f, left) && n > left &&
-			fact_t(f, n) <= limit)
+			fact_t(f, n) <= limit && (!hung_up || n < hung_up))
 			return true;
 	return false;
 }
