@@ -332,7 +332,7 @@ START_TEST(refused_requests)
 		{"raw", {.line = "a\\qb"}, "\\qb"},
 		{"raw", {.line = "\\x4"}, "no escape"},
 		{"raw", {.line = "x", .answer = "("}, "answer '('"},
-		{"raw", {.line = "x", .answer = "a\\0"}, "answer 'a"},
+		{"raw", {.line = "x", .answer = "[\\0]"}, "answer '[\\0]': the byte 0"},
 	};
 	struct buf out = {0};
 	struct cuts cuts;

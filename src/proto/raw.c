@@ -70,16 +70,19 @@ static int raw_bytes(const char *s, const char *nonce, struct buf *out, struct e
 static int raw_pattern(const char *s, const char *nonce, struct buf *out, int *ret_last)
 {
 	int last = -1;
-	bool choice = false;
+	bool choice = false, listed = false;
 
 	buf_addc(out, '(');
 	while (*s) {
 		size_t len = 1;
 		int c = *s == '\\' && s[1] != '\\' ? escape(s, &len) : -1;
 
-		if (c == 0)
+		if (c == 0 && listed)
 			return -1;
-		if (c > 0) {
+		if (c == 0) {           /* regcomp() reads a string: 0 is what is no other byte */
+			buf_adds(out, "[^\x01-\xff]");
+			last = 0;
+		} else if (c > 0) {
 			if (strchr(".[]{}()*+?^$|\\", c))
 				buf_addc(out, '\\');
 			buf_addc(out, (char)c);
@@ -96,6 +99,7 @@ static int raw_pattern(const char *s, const char *nonce, struct buf *out, int *r
 			len = 1;
 			last = strchr(".[]{}()*+?^$|\\", *s) ? -1 : (unsigned char)*s;
 			choice |= *s == '|';
+			listed = *s == '[' || (listed && *s != ']');
 			buf_addc(out, *s);
 		}
 		s += len;
@@ -116,11 +120,12 @@ static int raw_render(const struct request *rq, const char nonce[NONCE_LEN + 1],
 	if (!rc && out->n == start)
 		rc = err_set(reterr, ERR_USAGE, 0, "a raw request needs at least one byte to send");
 	if (!rc && rq->answer) {
-		int bad = raw_pattern(rq->answer, nonce, &pattern, &last) < 0 ? REG_BADPAT :
-			  regcomp(&re, pattern.p, REG_EXTENDED | REG_NOSUB);
-		char why[128];
+		bool nul = raw_pattern(rq->answer, nonce, &pattern, &last) < 0;
+		int bad = nul ? REG_BADPAT : regcomp(&re, pattern.p, REG_EXTENDED | REG_NOSUB);
+		char why[128] = "the byte 0 inside [] is more than regcomp() takes";
 
-		regerror(bad, NULL, why, sizeof why);
+		if (!nul)
+			regerror(bad, NULL, why, sizeof why);
 		if (bad)
 			rc = err_set(reterr, ERR_USAGE, 0, "answer '%s': %s", rq->answer, why);
 		else
