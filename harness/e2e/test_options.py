@@ -61,6 +61,34 @@ c.recv(100); signal.sigwait([signal.SIGTERM]); s.close(); c.sendall(b'begin, and
 """Answers the signal with part of an answer, and leaves."""
 
 
+def test_answer_of_zeros(cli):
+    """MQTT's CONNACK ends with two: they are bytes as any other."""
+    server = ["sh", "-c", "exec python3 -c \"$0\" ${PORT}", ZEROS]
+    got = check(cli, "-P", "raw", "--quick", "\\x10\\x00", "--answer", "\\x20\\x02\\x00\\x00", "--", *server, only="quiet")
+    assert got.status == 0 and [e["body_bytes"] for e in events_of(cli, "quiet", "answer")] == [4], got
+
+
+ZEROS = """
+import signal, socket, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(('127.0.0.1', int(sys.argv[1]))); s.listen()
+while True:
+    c, _ = s.accept()
+    if c.recv(100): c.sendall(bytes([32, 2, 0, 0])); c.recv(1)
+    c.close()
+"""
+
+
+@pytest.mark.parametrize("words, said", [
+    (["--quick", "GET /a b"], "quick: 'GET /a b' is not an HTTP/1 request"),
+    (["--slow", "GET /a b"], "client 'waiting': 'GET /a b' is not an HTTP/1 request"),
+    (["-P", "raw", "--quick", "\\x4", "--slow", "x"], "quick: '\\x4' in a raw request is no escape")])
+def test_misspelt_request_is_refused(cli, words, said):
+    """What no client can say was silence once it ran, and a server that answers silence by nothing was blamed for it."""
+    got = check(cli, *words, "--", *fixture("http1_server"), only="quiet,in-flight")
+    assert got.status == 4 and said in got.err, got
+
+
 def test_wrong_answer_regex(cli):
     got = check(cli, "-P", "raw", "--answer", "([a", "--", *fixture("raw_server"))
     assert got.status == 4 and "answer" in got.err and "regular expression" in got.err, got

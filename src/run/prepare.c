@@ -165,6 +165,18 @@ static int prepare(struct run *r, const struct client_spec *s, struct client *cl
 	return 0;
 }
 
+static int warmup_prepare(struct run *r)
+{
+	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
+		.protocol = r->plan->protocol, .request = r->plan->quick, .descriptors = r->plan->descriptors, .answer = r->plan->answer,
+		.headers = r->plan->headers, .n_headers = r->plan->n_headers};
+	if (!r->n_ports || !r->warmup_spec.request) {
+		r->warmup = (struct client){0};
+		return 0;
+	}
+	return prepare(r, &r->warmup_spec, &r->warmup);
+}
+
 int clients_prepare(struct run *r)
 {
 	const struct scenario *sc = r->sc;
@@ -184,14 +196,28 @@ int clients_prepare(struct run *r)
 		r->clients[i].control = control;
 	}
 	r->after_exit_spec = (struct client_spec){.name = "after-exit", .count = 1, .phase = PHASE_LATE};
-	r->warmup_spec = (struct client_spec){.name = "warm-up", .count = 1, .phase = PHASE_IDLE,
-		.protocol = r->plan->protocol, .request = r->plan->quick, .descriptors = r->plan->descriptors, .answer = r->plan->answer,
-		.headers = r->plan->headers, .n_headers = r->plan->n_headers};
-	if (!r->n_ports || !r->warmup_spec.request) {
-		r->warmup = (struct client){0};
-		return 0;
+	return warmup_prepare(r);
+}
+
+/* What cannot be written in its protocol is refused before anything starts: once it runs, a client that says nothing looks as if the
+ * server did not answer. */
+static int can_be_said(struct run *r, const struct client_spec *s, const struct client *cl)
+{
+	struct err why = {0};
+	struct buf b = {0};
+	struct cuts cuts;
+	int rc = 0;
+
+	for (unsigned i = 0; i < cl->n_rqs && cl->proto->render && !rc; i++) {
+		struct request rq = cl->rqs[i];
+
+		rq.body = rq.body > UINT64_C(1) << 30 ? rq.body : rq.body > 0;  /* its size is refused, but not tried */
+		rc = cl->proto->render(&rq, "0123456789abcdef", &b, &cuts, &why);
 	}
-	return prepare(r, &r->warmup_spec, &r->warmup);
+	buf_free(&b);
+	if (rc < 0 && s == &r->warmup_spec)
+		return err_at(r->err, s->at, "quick: %s", why.what);
+	return rc < 0 ? err_at(r->err, s->at, "client '%s': %s", s->name, why.what) : 0;
 }
 
 int run_check(const struct plan *plan, struct err *reterr)
@@ -209,11 +235,16 @@ int run_check(const struct plan *plan, struct err *reterr)
 		struct client cl;
 
 		rc = prepare(r, &plan->sc->clients[i], &cl);
+		if (!rc)
+			rc = can_be_said(r, &plan->sc->clients[i], &cl);
 		if (rc < 0 && reterr->kind == ERR_NOT_HERE) {   /* the run says why it is skipped */
 			*reterr = (struct err){0};
 			rc = 0;
 		}
 	}
+	/* before the probe nobody knows in which protocol it is */
+	if (!rc && plan->protocol)
+		rc = warmup_prepare(r) < 0 ? -1 : can_be_said(r, &r->warmup_spec, &r->warmup);
 	if (!rc && !plan->sc->sweep)
 		rc = actions_prepare(r);
 	actions_free(r);

@@ -101,11 +101,27 @@ static const struct proto *recognised(const struct run *r)
 	return NULL;
 }
 
+/* The words that were given are not of the protocol that is asked first: its own do, and the run says what is wrong with them. */
+static bool misspelt(const struct run *r)
+{
+	struct buf b = {0};
+	struct cuts cuts;
+	struct err why = {0};
+	const struct proto *p = r->warmup.proto;
+	bool bad = !r->plan->protocol && p->probe && p->render && r->warmup.n_rqs &&
+		   p->render(r->warmup.rqs, "0123456789abcdef", &b, &cuts, &why) < 0;
+
+	buf_free(&b);
+	return bad;
+}
+
 static void learn(struct run *r, struct probe *ret)
 {
 	const struct proto *found, *asked = r->warmup.proto;
 	bool heard, again, tls = r->warmup.tls;
 
+	if (misspelt(r) && client_probe(r, asked, tls) < 0)
+		return;
 	ask_once(r, &heard, &again);
 	if (!r->plan->protocol && !r->warmup.tls && expects_tls(r, heard) && shakes_hands(r)) {
 		if (client_probe(r, asked, true) == 0)
