@@ -35,6 +35,13 @@ def test_a_head_that_names_the_request_promises_no_body(cli, switches):
     assert bad == set() and report["exit"] == 0
 
 
+def test_all_that_a_proxy_has_is_the_gate(cli):
+    """The gate answers at once who has to be answered: the first request, and idle clients."""
+    bad, report = judged(cli, "quiet,idle,in-flight,restart", "proxy", "keep-alive")
+    assert bad == {("CON-6", "FAIL", "MUST")}, "only what keep-alive does"
+    assert finding(report, "in-flight", "CON-1")["outcome"] == "PASS" and finding(report, "quiet", "EXI-2")["outcome"] == "PASS"
+
+
 # The signal had no effect: whatever else holds it then, it never began to stop.
 
 def test_deaf_with_idle_clients_never_began_to_stop(cli):

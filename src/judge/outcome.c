@@ -387,6 +387,12 @@ static void add_cite(uint32_t *cites, unsigned *n, uint32_t e)
 		cites[(*n)++] = e;
 }
 
+/* What answers our own hanging up is no evidence. */
+static uint32_t while_open(const struct facts *f, const struct conn_fact *c, uint32_t event)
+{
+	return c->closed && event && fact_t(f, event) > fact_t(f, c->closed) ? 0 : event;
+}
+
 enum conn_outcome judge_conn(const struct facts *f, int32_t conn, uint32_t *ret_cites, unsigned *ret_n)
 {
 	*ret_n = 0;
@@ -399,7 +405,7 @@ enum conn_outcome judge_conn(const struct facts *f, int32_t conn, uint32_t *ret_
 	conn_how(f, c, &end);
 	const uint32_t proof[] = { c->connect, c->refused, c->proven,
 		c->request ? c->request : c->partial, c->w_acked, r->sig, c->goaway_last, c->head, c->answer,
-		c->bad, end, c->w_fin, c->w_rst };
+		c->bad, end, while_open(f, c, c->w_fin), while_open(f, c, c->w_rst) };
 
 	for (unsigned i = 0; i < sizeof proof / sizeof *proof; i++)
 		add_cite(ret_cites, ret_n, proof[i]);

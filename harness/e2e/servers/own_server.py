@@ -6,6 +6,7 @@ usage: own_server.py PORT [deaf] [no-reuse] [keep-alive] [left-to-python] [fast-
   keep-alive  connections are kept open after the answer
   named       every answer repeats the request's nonce in its head, whatever its body is
   own-words   what the gate said is not handed on
+  proxy       every request is handed on to the gate
   left-to-python  no handler for SIGINT: KeyboardInterrupt
   fast-int    SIGINT closes the listener and cuts what is in flight: at once, or, on a terminal, 6 ms later
 SIGINT does what SIGTERM does, and the second one ends it at once; nothing at all if it was ignored when the process began. (A second
@@ -32,10 +33,10 @@ def nonce_of(head):
 
 
 def body_of(path, nonce):
-    if not path.startswith("/gate"):
+    if not path.startswith("/gate") and "proxy" not in switches:
         return b"ok"
     call = http.client.HTTPConnection(os.environ["DRAINSPEC_GATE"])
-    call.request("GET", path, headers={"X-Drainspec-Nonce": nonce})
+    call.request("GET", path, headers={"X-Drainspec-Nonce": nonce} if nonce else {})
     body = call.getresponse().read()
     call.close()
     return b"{}" if "own-words" in switches else body
