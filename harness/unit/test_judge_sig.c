@@ -272,6 +272,19 @@ START_TEST(sig_3_is_not_to_blame)
 }
 END_TEST
 
+/* Alone it ended later than the one with two was killed: nothing says that this one would not have ended by then. */
+START_TEST(sig_3_no_less_patience)
+{
+	stays(SIGTERM, SECOND_ANY);
+	alone(SIGTERM, 11500);
+	add(MS(23000), EV_CPU_WAIT, -1, 4000000000, 0, NULL);
+	over(MS(23030));
+	fails("EXI-2");
+	says("EXI-2", "with the first signal alone it takes longer than that too");
+	is("SIG-3", SKIP);
+}
+END_TEST
+
 /* Whoever promises that the second forces is held to that. */
 START_TEST(sig_3_force_is_owed)
 {
@@ -413,6 +426,27 @@ START_TEST(sig_5_double)
 }
 END_TEST
 
+/* Killed in one round sooner than the other took to end by itself: no difference, but a hang of its own. */
+START_TEST(sig_5_less_patience)
+{
+	g.sc.vary_to = both;
+	g.sc.n_vary_to = 2;
+	answered(waiting(), MS(10));
+	exits(MS(12000), 0);
+	add(MS(12001), EV_CPU_WAIT, -1, 4000000000, 0, NULL);
+	g.ev.round = 1;
+	add(MS(12030), EV_ROUND, -1, 1, 0, "group");
+	add(MS(12031), EV_LAUNCH, 0, 200, 0, "./srv");
+	add(MS(12031), EV_LISTEN, 0, PORT, 78, "x");
+	events_add_at(&g.ev, AT(MS(12035)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(12035)) + 3, "process group 200");
+	add(MS(22100), EV_HARNESS_KILL, -1, 200, SIGKILL, "the grace is over");
+	add(MS(22101), EV_KILLED, 0, 200, SIGKILL, "root by harness");
+	over(MS(22110));
+	fails("EXI-2");
+	is("SIG-5", PASS);
+}
+END_TEST
+
 /* Cut in one round, answered in the other, by a gate that was opened before the target had come to rest: chance. */
 START_TEST(sig_5_raced)
 {
@@ -460,7 +494,7 @@ int main(void)
 	T(sig_1), T(sig_1_raw), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
 	T(sig_2_left), T(sig_2_unsure), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
 	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
-	T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);
-	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_5_raced), T(sig_5_unproven), T(sig_6);
+	T(sig_3_no_less_patience), T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight), T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);
+	T(sig_4_forces), T(sig_4_force_ignored), T(sig_5), T(sig_5_double), T(sig_5_less_patience), T(sig_5_raced), T(sig_5_unproven), T(sig_6);
 	return rig_main(s);
 }

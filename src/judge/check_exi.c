@@ -115,7 +115,8 @@ static void too_late(struct sum *t, const struct round_fact *r, const struct hun
 		h->kind == HANG_LATE ? "ended by itself, but only" : "still running",
 		time_text(f, nsec_sub(fact_t(f, end), signal_end(f, r))), first_signal(f, r),
 		h->kind == HANG_LATE ? limit_text(f, r) : grace_text(f, r), h->why,
-		r->sig2 && h->alone ? ", and the first signal alone does not end it either" : "", suspect_of(f, r));
+		!r->sig2 || !h->alone ? "" : less_patience(f, r, h->alone) ? ", and with the first signal alone it takes longer than that too" :
+		", and the first signal alone does not end it either", suspect_of(f, r));
 
 	if (!sum_bad(t, MUST, "server", "%s", text))
 		return;

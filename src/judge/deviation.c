@@ -78,6 +78,6 @@ void mark_deviations(struct facts *f)
 		bool ends = got.kind == want.kind && got.value == want.value, same = same_outcomes(f, a, b);
 
 		r->raced = ends && !same && (unsettled(f, first) || unsettled(f, r));
-		r->deviates = !r->raced && !(ends && same);
+		r->deviates = !r->raced && !(ends && same) && !less_patience(f, r, first) && !less_patience(f, first, r);
 	}
 }

@@ -102,8 +102,17 @@ static enum hang hang_kind(const struct facts *f, const struct round_fact *r)
 	return took <= nsec_add(limit, LATE_BORDER) ? HANG_BORDER : HANG_LATE;
 }
 
+bool less_patience(const struct facts *f, const struct round_fact *r, const struct round_fact *other)
+{
+	struct ending e = ending_of(f, r), o = ending_of(f, other);
+
+	if (!r->kill || !(e.kind == ENDED_BY_US || e.kind == ENDED_NOT) || o.kind == ENDED_BY_US || o.kind == ENDED_NOT)
+		return false;
+	return nsec_sub(fact_t(f, r->kill), signal_end(f, r)) < nsec_sub(fact_t(f, o.event), signal_end(f, other));
+}
+
 /* A second signal was sent, and that the process stays is that signal's doing: it should have ended it (by `force` whatever
- * there is, SIGINT a drain that is held open), or the same drain with the first signal alone came to its end. */
+ * there is, SIGINT a drain that is held open), or the same drain with the first signal alone came to its end in as much time. */
 static bool second_did_it(const struct facts *f, const struct round_fact *r, const struct hung *h,
 	const struct open_clients *o)
 {
@@ -112,7 +121,7 @@ static bool second_did_it(const struct facts *f, const struct round_fact *r, con
 	if (o->in_flight && fact_a(f, r->sig2) == SIGINT && second_policy(f) == SECOND_ANY)
 		return true;
 	/* no such round: only what is still in flight speaks for the second signal */
-	return h->alone ? hang_kind(f, h->alone) == HANG_NONE : o->in_flight;
+	return h->alone ? hang_kind(f, h->alone) == HANG_NONE && !less_patience(f, r, h->alone) : o->in_flight;
 }
 
 static void charge_clients(
