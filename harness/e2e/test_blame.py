@@ -113,3 +113,15 @@ def test_a_fast_stop_is_the_same_for_all_whom_it_is_sent_to(cli):
     assert finding(report, "ways-terminal", "SIG-5")["outcome"] == "PASS"
     lost = next(s for s in report["scenarios"] if s["name"] == "ways-terminal")["connections"]
     assert lost["fin-no-response"] + lost["reset-in-flight"] == 3
+
+
+# What a signal does while workers are starting is SIG-2's: no other scenario sends it before they have started.
+
+def test_workers_that_are_still_starting_are_waited_for(cli):
+    bad, report = judged(cli, "quiet,idle,in-flight,second-armed", "slow-twin")
+    assert bad == set() and report["exit"] == 0
+
+
+def test_the_sweep_reaches_workers_that_are_still_starting(cli):
+    bad, _ = judged(cli, "startup-sweep", "slow-twin")
+    assert bad == {("SIG-2", "UNSURE", "MUST")}, "lost, but it does not serve any more"

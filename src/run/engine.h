@@ -376,6 +376,7 @@ void target_stop_continue(struct run *r, bool stop);
 unsigned target_tree(struct run *r, struct proc *v, unsigned max, bool fds);
 void target_census(struct run *r, const char *name, bool fds);
 void root_settle(struct run *r);                                /* until it sleeps, and does not just block the signal */
+void workers_settle(struct run *r);                             /* the same of all its processes, where there are several */
 void target_settle(struct run *r);                              /* until no thread runs and the counts stand still */
 int ports_choose(struct run *r);
 void ports_release(struct run *r);

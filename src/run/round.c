@@ -263,6 +263,7 @@ static int warmed_up(struct run *r)
 	if (warm_up(r) < 0)
 		return -1;
 	root_settle(r);
+	workers_settle(r);
 	return 0;
 }
 

@@ -84,6 +84,21 @@ void root_settle(struct run *r)
 	}
 }
 
+/* The first of several workers has answered, others may still be starting: a signal that is lost there is the sweep's matter too. One that
+ * starts computes; all of them asleep for three ticks have come to where they wait. */
+void workers_settle(struct run *r)
+{
+	nsec_t deadline = clock_now() + 500 * NSEC_PER_MSEC;
+	struct proc v[2];
+
+	if (!r->alive || target_tree(r, v, 2, false) < 2)
+		return;
+	r->t_all_asleep = 0;
+	while (r->alive && !r->world->interrupted && !target_rests(r) && clock_now() < deadline)
+		pump(r, nothing, clock_now() + NSEC_PER_MSEC);
+	r->t_all_asleep = 0;
+}
+
 void target_census(struct run *r, const char *name, bool fds)
 {
 	struct proc v[MAX_TREE];

@@ -9,6 +9,7 @@ usage: own_server.py PORT [deaf] [no-reuse] [keep-alive] [left-to-python] [fast-
   proxy       every request is handed on to the gate
   left-to-python  no handler for SIGINT: KeyboardInterrupt
   fast-int    SIGINT closes the listener and cuts what is in flight: at once, or, on a terminal, 6 ms later
+  slow-twin   a second worker computes for 150 ms when the first one serves already, and forgets a SIGTERM that comes meanwhile
 SIGINT does what SIGTERM does, and the second one ends it at once; nothing at all if it was ignored when the process began. (A second
 KeyboardInterrupt that meets the traceback of the first is swallowed, now and then.)
 """
@@ -67,6 +68,24 @@ def stop(signo, frame):
         sys.exit(0)
 
 
+def leave(*_):
+    os._exit(0)
+
+
+def twin():
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)   # before the fork: it is never without
+    pid = os.fork()
+    if pid:
+        return pid
+    began = time.process_time()
+    while time.process_time() < began + 0.15:
+        pass
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGINT, leave)
+    while True:
+        signal.pause()
+
+
 def interrupted(signo, frame):
     if "fast-int" in switches:
         listener.close()
@@ -77,6 +96,7 @@ def interrupted(signo, frame):
     stop(signo, frame)
 
 
+second = twin() if "slow-twin" in switches else 0
 signal.signal(signal.SIGTERM, stop)
 if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN and "left-to-python" not in switches:
     signal.signal(signal.SIGINT, interrupted)
@@ -97,3 +117,6 @@ try:
         threading.Thread(target=serve, args=(listener.accept()[0],)).start()
 finally:
     listener.close()
+    if second:
+        os.kill(second, signal.SIGTERM)
+        os.waitpid(second, 0)
