@@ -33,11 +33,12 @@ static bool same_outcomes(const struct facts *f, const uint32_t *a, const uint32
 	return true;
 }
 
-/* The gate had to be opened before the target had settled: then a fast stop may have cut the request, or come too late. */
+/* The gate had to be opened before the target had settled: then a fast stop may have cut the request, or come too late. One that had
+ * ended before was at rest. */
 static bool unsettled(const struct facts *f, const struct round_fact *r)
 {
 	for_each_event(f, EV_STEP, n)
-		if (fact_event(f, n)->round == r->id && strstr(fact_text(f, n), "(unsettled)"))
+		if (fact_event(f, n)->round == r->id && !fact_before(f, r->exit, fact_t(f, n)) && strstr(fact_text(f, n), "(unsettled)"))
 			return true;
 	return false;
 }
