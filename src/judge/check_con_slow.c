@@ -174,7 +174,8 @@ static void judge_con_12(
 			cite(ret, c->still);
 			ret->hint = "TCP_DEFER_ACCEPT keeps connections that sent nothing out of the "
 				    "accept queue, and nobody tells them: switch it off (nginx: listen without "
-				    "`deferred`; Apache: AcceptFilter http none; HAProxy: no defer-accept)";
+				    "`deferred`; Apache: AcceptFilter http none; HAProxy: no defer-accept; unicorn: "
+				    "tcp_defer_accept: false)";
 		}
 	}
 	sum_end(&t, "peers were told of the end");
