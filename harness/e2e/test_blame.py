@@ -123,5 +123,6 @@ def test_workers_that_are_still_starting_are_waited_for(cli):
 
 
 def test_the_sweep_reaches_workers_that_are_still_starting(cli):
+    """UNSURE where only the twin has lost it, which does not serve; FAIL where it came before the first one had its handler too."""
     bad, _ = judged(cli, "startup-sweep", "slow-twin")
-    assert bad == {("SIG-2", "UNSURE", "MUST")}, "lost, but it does not serve any more"
+    assert {(check, level) for check, _, level in bad} == {("SIG-2", "MUST")} and len(bad) == 1, bad

@@ -88,13 +88,14 @@ void root_settle(struct run *r)
  * starts computes; all of them asleep for three ticks have come to where they wait. */
 void workers_settle(struct run *r)
 {
-	nsec_t deadline = clock_now() + 500 * NSEC_PER_MSEC;
+	nsec_t now = clock_now(), until = now + 500 * NSEC_PER_MSEC;
+	struct patience p = {.start = now, .asked = until, .until = until};
 	struct proc v[2];
 
 	if (!r->alive || target_tree(r, v, 2, false) < 2)
 		return;
 	r->t_all_asleep = 0;
-	while (r->alive && !r->world->interrupted && !target_rests(r) && clock_now() < deadline)
+	while (r->alive && !r->world->interrupted && !target_rests(r) && !patience_over(r->world, &p, clock_now()))
 		pump(r, nothing, clock_now() + NSEC_PER_MSEC);
 	r->t_all_asleep = 0;
 }
