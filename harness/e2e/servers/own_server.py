@@ -9,7 +9,7 @@ usage: own_server.py PORT [deaf] [no-reuse] [keep-alive] [left-to-python] [fast-
   proxy       every request is handed on to the gate
   left-to-python  no handler for SIGINT: KeyboardInterrupt
   fast-int    SIGINT closes the listener and cuts what is in flight: at once, or, on a terminal, 6 ms later
-  slow-twin   a second worker computes for 150 ms when the first one serves already, and forgets a SIGTERM that comes meanwhile
+  slow-twin   a second worker computes for 100 ms when the first one serves already, and forgets a SIGTERM that comes meanwhile
 SIGINT does what SIGTERM does, and the second one ends it at once; nothing at all if it was ignored when the process began. (A second
 KeyboardInterrupt that meets the traceback of the first is swallowed, now and then.)
 """
@@ -78,7 +78,7 @@ def twin():
     if pid:
         return pid
     began = time.process_time()
-    while time.process_time() < began + 0.15:
+    while time.process_time() < began + 0.1:
         pass
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
