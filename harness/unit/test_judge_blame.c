@@ -7,9 +7,8 @@ static void over(int us)
 	judge();
 }
 
-/* gunicorn's sync worker sits in recv() on a silent client: its copy of the listener stays open, and that is no sign that
- * it never began to stop. */
-START_TEST(blocked_by_a_silent_client)
+/* A client that says nothing is there when the grace is over; the root itself waits for nobody. */
+static int32_t silent_outlives_the_grace(void)
 {
 	unsigned s = client("silent", PHASE_CONNECTED);
 
@@ -19,6 +18,14 @@ START_TEST(blocked_by_a_silent_client)
 	signalled();
 	still_open(MS(10004), c, 1, 1);
 	add(MS(10004), EV_AUTOPSY, -1, PID, 0, "main thread 'python3' in clock_nanosleep; no client socket open");
+	return c;
+}
+
+/* gunicorn's sync worker sits in recv() on a silent client: its copy of the listener stays open, and that is no sign that
+ * it never began to stop. */
+START_TEST(blocked_by_a_silent_client)
+{
+	silent_outlives_the_grace();
 	hangs("waiting for client #1 (silent, connected)\nthread 127 'python3': state S, recvfrom(fd 9 = connection "
 	      "127.0.0.1:8080 <- client #1 (silent, connected))");
 	over(MS(10010));
@@ -32,14 +39,8 @@ END_TEST
 /* It is asked once more before it is killed, and that may take long enough for the client to be given up: what the autopsy saw counts. */
 START_TEST(let_go_of_after_the_autopsy)
 {
-	unsigned s = client("silent", PHASE_CONNECTED);
+	int32_t c = silent_outlives_the_grace();
 
-	starts();
-	int32_t c = parked(s, NULL);
-
-	signalled();
-	still_open(MS(10004), c, 1, 1);
-	add(MS(10004), EV_AUTOPSY, -1, PID, 0, "main thread 'python3' in clock_nanosleep; no client socket open");
 	add(MS(10005), EV_AUTOPSY, -1, PID + 1, 0, "waiting for client #1 (silent, connected): ESTABLISHED, both queues empty, fd 11");
 	fin(MS(10400), c, 0, 0);
 	add(MS(10700), EV_SERVES, -1, -104, 0, NULL);

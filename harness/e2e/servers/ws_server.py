@@ -144,6 +144,7 @@ class Socket:
             self.writer.write(frame(TEXT, b"one more thing"))
         if self.options.never_hears:
             self.writer.transport.pause_reading()
+            # kept: asyncio itself holds a task only weakly
             self.unheard = asyncio.get_running_loop().create_task(self.close_unread())
         self.closed.set()
 
