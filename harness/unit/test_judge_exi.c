@@ -56,6 +56,55 @@ START_TEST(exi_1)
 }
 END_TEST
 
+/* The deadline of its own drain cut off a client that never reads, and the status says so: nothing that was owed is lost by it. */
+static void cut_by_deadline(int at)
+{
+	unsigned s = client("stuck", PHASE_SLOW_READER);
+
+	starts();
+	int32_t c = parked(s, "GET /big");
+
+	signalled();
+	closes_listener(MS(6));
+	rst(at, c, 0, 0, 1);
+	add(at + 100, EV_EXIT, 0, PID, 1, "root");
+	over(at + MS(10));
+}
+
+START_TEST(exi_1_deadline)
+{
+	cut_by_deadline(MS(306));
+	fails("EXI-1");
+	ck_assert_int_eq(verdict("EXI-1")->level, SHOULD);
+	says("EXI-1", "a client that does nothing kept it from a whole drain");
+}
+END_TEST
+
+START_TEST(exi_1_at_once)
+{
+	cut_by_deadline(MS(7));
+	fails("EXI-1");
+	ck_assert_int_eq(verdict("EXI-1")->level, MUST);
+}
+END_TEST
+
+/* One that was in flight too was cut as well: that is a loss. */
+START_TEST(exi_1_deadline_cuts_a_request)
+{
+	unsigned s = client("stuck", PHASE_SLOW_READER), w = client("slow", PHASE_WAITING);
+
+	starts();
+	parked(s, "GET /big");
+	parked(w, "GET /gate");
+	signalled();
+	closes_listener(MS(6));
+	add(MS(306), EV_EXIT, 0, PID, 1, "root");
+	over(MS(320));
+	fails("EXI-1");
+	ck_assert_int_eq(verdict("EXI-1")->level, MUST);
+}
+END_TEST
+
 START_TEST(exi_1_143)
 {
 	ended_by(EV_EXIT, 143, "root");
@@ -354,7 +403,8 @@ int main(void)
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(peer_2), T(peer_2_never_closes), T(exi_1), T(exi_1_143), T(exi_1_raised_again);
+	T(peer_2), T(peer_2_never_closes), T(exi_1), T(exi_1_deadline), T(exi_1_at_once),
+	T(exi_1_deadline_cuts_a_request), T(exi_1_143), T(exi_1_raised_again);
 	T(exi_1_130_is_not_143), T(exi_1_oom), T(exi_1_set), T(exi_2_teardown_is_allowed), T(exi_2_border);
 	T(exi_2_busy_machine), T(exi_2_busy_is_bounded), T(exi_2_starved), T(exi_2_asleep_on_a_busy_machine), T(exi_2_late), T(exi_2_goroutines), T(exi_3), T(exi_3_words), T(exi_4);
 	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_forced), T(exi_4_line), T(exi_4_other_line);

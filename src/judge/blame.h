@@ -56,6 +56,9 @@ static inline const struct hung *hang_of(const struct facts *f, const struct rou
 {
 	return &f->hung[r - f->rounds];
 }
+/* Its drain waited for a client that does nothing (PEER-1, PEER-2), and for nobody else: the event that proves that client there,
+ * or 0. */
+uint32_t held_up_by(const struct facts *f, const struct round_fact *r);
 bool root_is_pid1(const struct facts *f, const struct round_fact *r);
 /* Who answers for a connection that came to no end: id of a check, or NULL (it cannot be said). */
 const char *hung_charged(const struct facts *f, const struct conn_fact *c);

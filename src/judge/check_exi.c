@@ -15,16 +15,22 @@ static void bad_status(struct sum *t, const struct round_fact *r, const struct e
 {
 	const struct facts *f = t->f;
 	bool foreign = e->kind == ENDED_SIGNAL && !signal_sent(f, r, e->value);
+	uint32_t peer = e->kind == ENDED_CODE ? held_up_by(f, r) : 0;
 	const char *text = arena_printf(f->arena, "%s, %s after %s%s", ending_text(f, e),
 					after_signal(f, r, e->event), first_signal(f, r),
-					foreign ? "; nobody here sent that signal" : "");
+					foreign ? "; nobody here sent that signal" :
+					peer ? "; a client that does nothing kept it from a whole drain" : "");
 
-	if (!sum_bad(t, MUST, foreign ? "environment" : "application", "%s", text))
+	if (!sum_bad(t, peer ? SHOULD : MUST, foreign ? "environment" : "application", "%s", text))
 		return;
 	cite(t->ret, r->sig);
 	cite(t->ret, r->sig2);
+	cite(t->ret, peer);
 	cite(t->ret, e->event);
-	if (e->kind == ENDED_SIGNAL && e->value == SIGKILL)
+	if (peer)
+		t->ret->hint = "a deadline that had to cut off such a client is no failure of the server: exit with 0, or say that this "
+			       "status is meant (--expect-exit)";
+	else if (e->kind == ENDED_SIGNAL && e->value == SIGKILL)
 		t->ret->hint = "SIGKILL from elsewhere: the OOM killer (dmesg), or a supervisor inside "
 			       "the target";
 	else if (e->kind == ENDED_CODE && root_is_pid1(f, r))
@@ -180,7 +186,8 @@ const struct check check_exi_1 = {
 	.proof = "The root's status from waitid on its pidfd: exited with a code, or killed by a "
 		 "signal, and by whom. Killed by the signal that was sent counts as clean if a handler "
 		 "held it (uvicorn and Puma raise it again after draining). A second signal that "
-		 "forces may set any code.",
+		 "forces may set any code. After a drain that only a silent or never-reading client held up (100 ms and more) a "
+		 "code is SHOULD: a deadline that cut it off may be said.",
 	.modes = "SD-EXIT-CODE",
 	.fix_go = "http.ErrServerClosed is not an error: do not log.Fatal it. Return from main with 0.",
 	.fix_node = "process.exitCode = 0 and let the loop run empty, or process.exit(0) in the close "

@@ -8,6 +8,9 @@
 /* Past the limit by less than this, nobody can say who was late: the target, or our wake-up. */
 #define LATE_BORDER (20 * NSEC_PER_MSEC)
 
+/* No drain has a shorter deadline: who lets go of a client sooner did not wait for it. */
+#define DEADLINE_AT_LEAST (100 * NSEC_PER_MSEC)
+
 struct open_clients {
 	uint32_t n, never_closing, slow, silent, idle, in_flight, gated, waits, upgraded, finished;
 	uint32_t e_peer2, e_peer1, e_idle, e_in_flight, e_waits; /* one event each, to cite */
@@ -263,4 +266,18 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 	else
 		charge_clients(f, r, &o, &h);
 	return h;
+}
+
+uint32_t held_up_by(const struct facts *f, const struct round_fact *r)
+{
+	struct open_clients o = { 0 };
+	nsec_t at = nsec_add(signal_end(f, r), DEADLINE_AT_LEAST);
+
+	if (!r->sig || !r->exit || fact_t(f, r->exit) <= at)
+		return 0;
+	for_each_conn(f, c) {
+		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, at))
+			count_open(f, c, at, &o);
+	}
+	return o.in_flight || o.waits ? 0 : o.e_peer2 ? o.e_peer2 : o.e_peer1;
 }
