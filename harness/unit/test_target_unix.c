@@ -58,6 +58,25 @@ START_TEST(listener_by_its_path)
 }
 END_TEST
 
+/* Of a server that was killed a worker goes on listening, and the next server has put a socket of its own there. */
+START_TEST(listener_of_the_file_that_is_there)
+{
+	struct diag_row row;
+	int fds[16];
+
+	/* more than one look can get right by chance: rows come by the hash of their inodes */
+	for (unsigned i = 0; i < 16; i++) {
+		fds[i] = listen_at(path);
+		ck_assert_int_eq(diag_unix_listener(path, &row), 1);
+		ck_assert_uint_eq(row.inode, inode_of(fds[i]));
+	}
+	unlink(path);
+	ck_assert_int_eq(diag_unix_listener(path, &row), 1);    /* they listen all the same */
+	for (unsigned i = 0; i < 16; i++)
+		close(fds[i]);
+}
+END_TEST
+
 START_TEST(peer_is_followed)
 {
 	struct diag_row row;
@@ -108,6 +127,7 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, begin, end);
 	tcase_add_test(tc, listener_by_its_path);
+	tcase_add_test(tc, listener_of_the_file_that_is_there);
 	tcase_add_test(tc, peer_is_followed);
 	srunner_run_all(sr, CK_ENV);
 	int failed = srunner_ntests_failed(sr);

@@ -19,19 +19,21 @@ struct request {
 
 struct answer {
 	const char *path;       /* listener: the name that is looked for */
+	uint32_t file;          /* inode of what is at that name now (unix_diag has 32 bits of it), 0: nothing. A listener whose
+				 * file was replaced keeps its name. */
 	uint32_t inode;         /* of the row at hand */
 	uint32_t peer;
 	uint32_t rqueue, wqueue;
 	uint8_t state;
-	bool found;
+	bool found, current;    /* current: no other row can be meant */
 };
 
 static void read_attributes(const struct nlmsghdr *nlh, struct answer *a)
 {
 	const struct unix_diag_msg *m = mnl_nlmsg_get_payload(nlh);
 	const struct nlattr *attr;
-	struct answer row = { .path = a->path, .inode = m->udiag_ino, .state = m->udiag_state };
-	bool named = !a->path;
+	struct answer row = { .path = a->path, .file = a->file, .inode = m->udiag_ino, .state = m->udiag_state };
+	bool named = !a->path, current = !a->path;
 
 	mnl_attr_for_each(attr, nlh, sizeof *m) {
 		const void *v = mnl_attr_get_payload(attr);
@@ -40,6 +42,8 @@ static void read_attributes(const struct nlmsghdr *nlh, struct answer *a)
 		if (mnl_attr_get_type(attr) == UNIX_DIAG_NAME) {
 			named |= a->path && strlen(a->path) <= n && !memcmp(v, a->path, strlen(a->path)) &&
 				 (n == strlen(a->path) || !((const char *)v)[strlen(a->path)]);
+		} else if (mnl_attr_get_type(attr) == UNIX_DIAG_VFS && n >= sizeof(struct unix_diag_vfs)) {
+			current |= a->file && a->file == ((const struct unix_diag_vfs *)v)->udiag_vfs_ino;
 		} else if (mnl_attr_get_type(attr) == UNIX_DIAG_PEER && n >= 4) {
 			memcpy(&row.peer, v, 4);
 		} else if (mnl_attr_get_type(attr) == UNIX_DIAG_RQLEN && n >= sizeof(struct unix_diag_rqlen)) {
@@ -47,10 +51,11 @@ static void read_attributes(const struct nlmsghdr *nlh, struct answer *a)
 			memcpy(&row.wqueue, (const char *)v + 4, 4);
 		}
 	}
-	if (!named)
+	if (!named || (a->found && !current))
 		return;
 	*a = row;
 	a->found = true;
+	a->current = current;
 }
 
 /* All datagrams of one answer. 0 or -errno; a->found says whether the row was there. */
@@ -74,7 +79,7 @@ static int exchange(struct request *rq, struct answer *a)
 				rc = ((const struct nlmsgerr *)mnl_nlmsg_get_payload(nlh))->error;
 			else if (nlh->nlmsg_type == NLMSG_DONE)
 				rc = 0;
-			else if (!a->found && mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct unix_diag_msg))
+			else if (!a->current && mnl_nlmsg_get_payload_len(nlh) >= sizeof(struct unix_diag_msg))
 				read_attributes(nlh, a);
 		}
 		if (!dump && rc > 0)
@@ -97,8 +102,9 @@ static struct request request_for(uint16_t flags, uint32_t states, uint32_t inod
 
 int diag_unix_listener(const char *path, struct diag_row *ret)
 {
-	struct request rq = request_for(NLM_F_DUMP, 1u << LISTEN, 0, UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN);
-	struct answer a = { .path = path };
+	struct request rq = request_for(NLM_F_DUMP, 1u << LISTEN, 0, UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_RQLEN);
+	struct stat st;
+	struct answer a = { .path = path, .file = stat(path, &st) == 0 ? (uint32_t)st.st_ino : 0 };
 	int rc = exchange(&rq, &a);
 
 	if (rc < 0 || !a.found)
