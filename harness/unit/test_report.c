@@ -43,6 +43,38 @@ START_TEST(text_says_what_who_and_what_to_do)
 }
 END_TEST
 
+static bool advises(const char *command, const char *fix, const char *what)
+{
+	struct check check = {.fix_python = fix, .todo = "in general"};
+	struct verdict v = {.check = &check};
+	struct report_env env = {.command = command};
+	struct buf out = {0};
+
+	words_todo(&out, &env, &v);
+	bool same = !strcmp(out.p, what);
+
+	if (!same)
+		fprintf(stderr, "%s: \"%s\", not \"%s\"\n", command, out.p, what);
+	buf_free(&out);
+	return same;
+}
+
+START_TEST(what_to_do_is_for_this_server)
+{
+	const char *two = "uvicorn, gunicorn: send TERM. http.server: join (daemon_threads = False).";
+	const char *parts = "gunicorn sync: --timeout; asyncio: wait_for(), 1.5 s. Close it";
+
+	ck_assert(advises("uvicorn app:app --port 1", two, two));
+	ck_assert(advises("python3 -m http.server 1", two, "http.server: join (daemon_threads = False)."));
+	ck_assert(advises("./server", two, "in general"));
+	ck_assert(advises("python3 app.py", parts, "asyncio: wait_for(), 1.5 s. Close it"));
+	ck_assert(advises("gunicorn app:app", parts, parts));
+	ck_assert(advises("gunicorn app:app", "gunicorn: send TERM; uvicorn: INT.", "gunicorn: send TERM."));
+	ck_assert(advises("python3 app.py", "join(); uvicorn: INT.", "join()."));
+	ck_assert(advises("python3 app.py", "gunicorn ends when it can: look; uvicorn too: look.", "in general"));
+}
+END_TEST
+
 START_TEST(text_keeps_to_its_width_and_to_ascii)
 {
 	struct report_env env = env0;
@@ -351,6 +383,7 @@ int main(int argc, char **argv)
 	TCase *t = tcase_create("formats");
 
 	tcase_add_test(t, text_says_what_who_and_what_to_do);
+	tcase_add_test(t, what_to_do_is_for_this_server);
 	tcase_add_test(t, text_keeps_to_its_width_and_to_ascii);
 	tcase_add_test(t, colour_only_repeats_the_words);
 	tcase_add_test(t, text_shortens_what_was_said_before);

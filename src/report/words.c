@@ -210,69 +210,6 @@ const char *words_fault(const char *whose)
 	return whose;
 }
 
-/* Does one of the command's first words name this program, whatever its folder? names: NULL-terminated; a name matches
- * "python3.11" as well. */
-static bool runs(const char *command, const char *const *names)
-{
-	for (int word = 0; word < 4 && *command; word++) {
-		size_t len = strcspn(command, " "), base = len;
-
-		while (base && command[base - 1] != '/')
-			base--;
-		for (const char *const *name = names; *name; name++) {
-			size_t k = strlen(*name);
-
-			if (k <= len - base && !strncmp(command + base, *name, k) &&
-			    strspn(command + base + k, "0123456789.") == len - base - k)
-				return true;
-		}
-		command += len;
-		command += strspn(command, " ");
-	}
-	return false;
-}
-
-/* Advice in the language that the command line shows; guessing wrong would be worse than saying nothing. */
-static const char *fix_for(const struct check *check, const char *command, const char **ret_language)
-{
-	static const char *const node[] = {"node", "nodejs", "npm", "npx", "yarn", "deno", "bun", NULL};
-	static const char *const python[] = {"python", "uvicorn", "gunicorn", "hypercorn", "flask", "daphne", NULL};
-	static const char *const nginx[] = {"nginx", NULL}, *const go[] = {"go", NULL};
-	const struct {
-		const char *const *names, *language, *fix;
-	} rows[] = {
-		{node, "Node", check->fix_node}, {python, "Python", check->fix_python},
-		{nginx, "nginx", check->fix_nginx}, {go, "Go", check->fix_go},
-	};
-
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		if (runs(command, rows[i].names)) {
-			*ret_language = rows[i].language;
-			return rows[i].fix;
-		}
-	return NULL;
-}
-
-void words_fix(struct buf *out, const struct report_env *env, const struct verdict *v)
-{
-	const char *language, *fix = v->check && env->command ? fix_for(v->check, env->command, &language) : NULL;
-
-	if (fix && v->finding.hint)
-		buf_printf(out, "in %s: %s", language, fix);
-}
-
-void words_todo(struct buf *out, const struct report_env *env, const struct verdict *v)
-{
-	const char *fix = v->finding.hint, *language;
-
-	if (!fix && v->check && env->command)
-		fix = fix_for(v->check, env->command, &language);
-	if (!fix && v->check)
-		fix = v->check->todo;
-	if (fix)
-		buf_adds(out, fix);
-}
-
 void words_shell(struct buf *out, const char *path)
 {
 	if (*path && !path[strspn(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
