@@ -8,7 +8,7 @@ APT := sh harness/setup/apt.sh
 PY   = $(shell sh harness/setup/pytest.sh 2>/dev/null || echo python3)
 # Most tests wait for a server most of the time: more of them than cores, side by side; those with a clock in them are alone.
 # SIDE=0: one after the other.
-SIDE ?= $(shell $(PY) -c 'import xdist; print(4)' 2>/dev/null || echo 0)
+SIDE ?= $(shell $(PY) -c 'import xdist; print(6)' 2>/dev/null || echo 0)
 ALONE = $(PY) -m pytest -q -p no:cacheprovider
 PYTEST = $(ALONE) $(if $(filter-out 0,$(SIDE)),-n $(SIDE))
 # A battery on a real server has workers of its own, and starts a JVM or a Python thirty times: two at once fill two cores.

@@ -35,6 +35,34 @@ def pytest_configure(config):
         config.pluginmanager.register(pytest_drainspec, "pytest_drainspec")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Side by side: a test and the next one for each process. By itself xdist hands out dozens at once, and in the end everybody
+    waits for the one whose dozen has the long ones."""
+    from xdist.scheduler import LoadScheduling
+
+    class TwoEach(LoadScheduling):
+        def schedule(self):
+            if self.collection is not None or not self._check_nodes_have_same_collection():
+                return super().schedule()
+            self.collection = next(iter(self.node2collection.values()))
+            self.pending[:] = range(len(self.collection))
+            for node in self.nodes * 2:
+                self._send_tests(node, 1)
+            for node in self.nodes:
+                self.check_schedule(node)
+
+        def check_schedule(self, node, duration=0):
+            if node.shutting_down:
+                return
+            if self.pending and len(self.node2pending[node]) < 2:
+                self._send_tests(node, 1)
+            if not self.pending:
+                node.shutdown()
+
+    return TwoEach(config, log)
+
+
 @pytest.fixture(scope="session")
 def program(request):
     """The drainspec under test."""

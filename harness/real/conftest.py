@@ -27,14 +27,20 @@ def pytest_configure(config):
         config.addinivalue_line("markers", f"{needs}: needs nothing but what {needs} gives")
 
 
+def row_of(item):
+    """The row that it is the test of, or None."""
+    return item.callspec.params.get("row") if hasattr(item, "callspec") else None
+
+
 def pytest_collection_modifyitems(items):
-    """A row's marker is what it needs."""
+    """A row's marker is what it needs; what lasts longest comes first."""
     for item in items:
-        row = getattr(item, "callspec", None) and item.callspec.params.get("row")
+        row = row_of(item)
         if row:
             item.add_marker(getattr(pytest.mark, row.needs))
         elif item.path.is_relative_to(HERE) and not item.get_closest_marker("go"):
             item.add_marker(pytest.mark.apt)
+    items.sort(key=lambda item: not (row_of(item) and row_of(item).battery))
 
 
 @pytest.fixture(scope="session")
