@@ -11,7 +11,7 @@ PY   = $(shell sh harness/setup/pytest.sh 2>/dev/null || echo python3)
 SIDE ?= $(shell $(PY) -c 'import xdist; print(6)' 2>/dev/null || echo 0)
 ALONE = $(PY) -m pytest -q -p no:cacheprovider
 PYTEST = $(ALONE) $(if $(filter-out 0,$(SIDE)),-n $(SIDE))
-# A battery on a real server has workers of its own, and starts a JVM or a Python thirty times: two at once fill two cores.
+# A battery on a real server has workers of its own, and starts a JVM or a Python thirty times: fewer at once fill two cores.
 REAL = $(ALONE) $(if $(filter-out 0,$(SIDE)),-n $(1)) harness/real
 E2E = $(PYTEST) harness/e2e -m 'not alone' $(1) $(PYTEST_ARGS) && $(ALONE) harness/e2e -m alone $(1) $(PYTEST_ARGS)
 
@@ -95,7 +95,7 @@ check: deps-check
 	@$(MAKE) --no-print-directory $(PAR) asan
 	@$(MAKE) --no-print-directory $(PAR) fuzz-quick
 	@$(MAKE) --no-print-directory e2e
-	$(call REAL,2) -m apt $(PYTEST_ARGS)
+	$(call REAL,4) -m apt $(PYTEST_ARGS)
 
 # Ten in a row, and once with both cores busy: a verdict that differs is a bug of the tool.
 flake: all
