@@ -40,8 +40,11 @@ $(BUILD)/unit/%: harness/unit/%.c $(LIB_OBJ) $(wildcard harness/unit/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) -Iharness/unit $(ALL_CFLAGS) $(LDFLAGS) -o $@ $< $(LIB_OBJ) $(LDLIBS) $(CHECK_LIBS)
 
+# one a core, each one's output in one piece
 units: $(UNIT_BIN)
-	@set -e; for t in $(UNIT_BIN); do echo "== $$t"; $$t || [ $$? -eq 77 ]; done
+	+@$(MAKE) --no-print-directory $(PAR) -Otarget $(UNIT_BIN:$(BUILD)/unit/%=unit-run-%)
+unit-run-%:
+	@echo "== $*"; $(BUILD)/unit/$* || [ $$? -eq 77 ]
 
 ASAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 asan:

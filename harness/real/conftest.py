@@ -33,14 +33,18 @@ def row_of(item):
 
 
 def pytest_collection_modifyitems(items):
-    """A row's marker is what it needs; what lasts longest comes first."""
+    """A row's marker is what it needs. Batteries fill a core and the other rows wait: they are mixed, and no battery comes last."""
     for item in items:
         row = row_of(item)
         if row:
             item.add_marker(getattr(pytest.mark, row.needs))
         elif item.path.is_relative_to(HERE) and not item.get_closest_marker("go"):
             item.add_marker(pytest.mark.apt)
-    items.sort(key=lambda item: not (row_of(item) and row_of(item).battery))
+    batteries = [item for item in items if row_of(item) and row_of(item).battery]
+    others = [item for item in items if item not in batteries]
+    place = {item: i / len(batteries) * 0.6 for i, item in enumerate(batteries)}
+    place.update({item: i / len(others) for i, item in enumerate(others)})
+    items.sort(key=place.get)
 
 
 @pytest.fixture(scope="session")
