@@ -25,7 +25,7 @@ missed = []
 
 
 def goal(name, value, ok, want):
-    print("  %-58s %-22s goal %-18s %s" % (name, value, want, "ok" if ok else "MISSED"), flush=True)
+    print("  %-72s %-22s goal %-18s %s" % (name, value, want, "ok" if ok else "MISSED"), flush=True)
     if not ok:
         missed.append(name)
 
@@ -69,14 +69,15 @@ def bench_floor(tmp):
         os.makedirs(d, exist_ok=True)
         w0, c0, _ = timed([floor, str(N), d, SERVER, "--port", "PORT"])
         w1, c1, o1 = tool(tmp, "scenarios/bench/gate.yaml", "-j1", "--repeat", str(N))
-        w2, c2, o2 = tool(tmp, "scenarios/bench/gate.yaml", "-j2", "--repeat", str(N))
+        # more for each of the two as well: opening and closing the capture (RCU) is a tenth of what 250 scenarios take
+        w2, _, o2 = tool(tmp, "scenarios/bench/gate.yaml", "-j1", "--repeat", str(4 * N))
+        w3, _, o3 = tool(tmp, "scenarios/bench/gate.yaml", "-j2", "--repeat", str(4 * N))
         wall.append(w1 / w0)
         cpu.append(c1 / c0)
-        two.append(w1 / w2)
-        rate.append(N / w1)
-        shutil.rmtree(o1)
-        shutil.rmtree(o2)
-        shutil.rmtree(d)
+        two.append(w2 / w3)
+        rate.append(4 * N / w2)
+        for o in (o1, o2, o3, d):
+            shutil.rmtree(o)
     goal("wall time, one worker / floor", "%.2f [%.2f-%.2f]" % (med(wall), min(wall), max(wall)), med(wall) <= 1.5, "<= 1.5")
     goal("CPU time, one worker / floor", "%.2f [%.2f-%.2f]" % (med(cpu), min(cpu), max(cpu)), med(cpu) <= 1.5, "<= 1.5")
     goal("scenarios a second, two workers / one", "%.2f [%.2f-%.2f]" % (med(two), min(two), max(two)), med(two) >= 1.7, ">= 1.7")
@@ -111,26 +112,37 @@ def two_floors(tmp, n):
     return 2 * n / (time.monotonic() - start)
 
 
+def pytest_peer(n, **env):
+    """Scenarios a second of the peer, its own start included."""
+    w, _, _ = timed([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "harness/bench/peer_test.py")],
+                    env=dict(os.environ, BENCH_SERVER=SERVER, BENCH_N=str(n), **env))
+    return n / w
+
+
 def bench_peers(tmp):
     print("the same steps by peers, side by side")
-    n, ratios, vratios, floors = 200, [], [], []
-    env = dict(os.environ, BENCH_SERVER=SERVER, BENCH_N=str(n))
+    n, whole, blind, vratios, floors = 200, [], [], [], []
+    tcpdump = os.geteuid() == 0 and shutil.which("tcpdump")
     for _ in range(3):
-        floors.append(two_floors(tmp, n))
         w1, _, o = tool(tmp, "scenarios/bench/gate.yaml", "-j2", "--repeat", str(n * 5))
         shutil.rmtree(o)
-        mine = n * 5 / w1
-        w, _, _ = timed([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(ROOT / "harness/bench/peer_test.py")], env=env)
-        ratios.append(mine / (n / w))
-        floors[-1] /= n / w
+        mine, peer = n * 5 / w1, pytest_peer(n)
+        blind.append(mine / peer)
+        floors.append(two_floors(tmp, n) / peer)
+        if tcpdump:
+            whole.append(mine / pytest_peer(n, BENCH_TCPDUMP="1"))
         if shutil.which("varnishtest"):
             best = 0.0
             for j in (2, 4, 8):
                 w, _, _ = vtc(n, j)
                 best = max(best, n / w)
             vratios.append(mine / best)
-    goal("scenarios/s: drainspec -j2 / pytest + subprocess + http.client", "%.1f" % med(ratios), med(ratios) >= 10, ">= 10")
-    print("  (two floor programs at once, which judge nothing: %.1f times pytest)" % med(floors))
+    if whole:
+        goal("scenarios/s: drainspec -j2 / pytest + subprocess + http.client, captured", "%.1f" % med(whole), med(whole) >= 10, ">= 10")
+    else:
+        print("  not root, or no tcpdump: not compared with pytest that captures")
+    print("  (without capture, so without evidence: %.1f times pytest; two floor programs at once, which judge nothing: %.1f)" % (
+        med(blind), med(floors)))
     if vratios:
         goal("scenarios/s: drainspec -j2 / varnishtest at its best -j", "%.1f" % med(vratios), med(vratios) >= 10, ">= 10")
     else:
@@ -272,10 +284,12 @@ def main():
             os.environ["TMPDIR"] = tmp
         else:
             print("(files on the disk: not root, so no tmpfs; ratios scatter more)")
-        for name in which:
-            globals()["bench_" + name](tmp)
-        if own:
-            subprocess.run(["umount", tmp], check=False)
+        try:
+            for name in which:
+                globals()["bench_" + name](tmp)
+        finally:
+            if own:
+                subprocess.run(["umount", tmp], check=False)
     if missed:
         print("missed: " + "; ".join(missed))
     return 1 if missed else 0

@@ -1,5 +1,9 @@
-# The peer to beat: what a careful person writes with pytest, subprocess and http.client for the same steps (no fixed sleeps).
+"""The peer to beat: what a careful person writes with pytest, subprocess and http.client for the same steps (no fixed sleeps).
+
+BENCH_TCPDUMP=1: captured as well, with a tcpdump for each test; without it there is no evidence.
+"""
 import http.client
+import json
 import os
 import signal
 import socket
@@ -48,9 +52,41 @@ def connectable(port):
         return False
 
 
+class Capture:
+    """tcpdump of one port. It has begun when it says so, and has everything when it has a last packet of ours."""
+
+    def __init__(self, path, port):
+        self.path, self.port = path, port
+        self.process = subprocess.Popen(["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-w", path, "port", str(port)],
+                                        stderr=subprocess.PIPE)
+        while b"listening on" not in self.process.stderr.readline():
+            pass
+
+    def end(self):
+        with socket.socket(type=socket.SOCK_DGRAM) as s:
+            s.sendto(b"the last one", ("127.0.0.1", self.port))
+        while b"the last one" not in open(self.path, "rb").read():
+            time.sleep(0.0002)
+        self.process.send_signal(signal.SIGINT)
+        said = self.process.stderr.read()
+        assert self.process.wait(10) == 0 and b"\n0 packets dropped" in said
+
+
+def can_listen(port, reuse):
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        try:
+            s.bind(("127.0.0.1", port))
+            s.listen(1)
+        except OSError:
+            return False
+    return True
+
+
 @pytest.mark.parametrize("i", range(N))
-def test_scenario(i):
+def test_scenario(i, tmp_path):
     gate, port, result = Gate(), free_port(), {}
+    capture = Capture(str(tmp_path / "wire.pcap"), port) if os.environ.get("BENCH_TCPDUMP") else None
     env = dict(os.environ, DRAINSPEC_GATE="127.0.0.1:%d" % gate.port)
     p = subprocess.Popen([SERVER, "--port", str(port)], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not connectable(port):
@@ -73,8 +109,9 @@ def test_scenario(i):
     t.join()
     assert p.wait(10) == 0
     assert result["status"] == 200
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", port))
-        s.listen(1)
+    plain = can_listen(port, 0)
+    assert can_listen(port, 1)
+    if capture:
+        capture.end()
+    (tmp_path / "report.json").write_text(json.dumps({"scenario": i, "exit": p.returncode, "plain": plain, **result}, default=str))
     gate.close()
