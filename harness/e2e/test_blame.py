@@ -35,6 +35,13 @@ def test_a_head_that_names_the_request_promises_no_body(cli, switches):
     assert bad == set() and report["exit"] == 0
 
 
+def test_who_closes_and_leaves_is_not_met_in_time(cli):
+    """A gate that opens when the listener is closed would be answered within those 5 ms: and the next run would say otherwise."""
+    bad, report = judged(cli, "in-flight,half-closed,restart", "hasty")
+    assert {("CON-1", "FAIL", "MUST")} == {v for v in bad if v[0].startswith("CON")}
+    assert all(finding(report, s, "CON-1")["outcome"] == "FAIL" for s in ("in-flight", "half-closed", "restart"))
+
+
 def test_all_that_a_proxy_has_is_the_gate(cli):
     """The gate answers at once who has to be answered: the first request, and idle clients."""
     bad, report = judged(cli, "quiet,idle,in-flight,restart", "proxy", "keep-alive")

@@ -154,6 +154,19 @@ static bool typed_arrived(const struct run *r)
 	return !r->typed || r->tty < 0 || poll(&(struct pollfd){.fd = r->tty, .events = POLLIN}, 1, 0) == 1;
 }
 
+static void watch_rest(struct run *r)
+{
+	bool settled = !r->t_on[ON_SETTLED] && actions_want(r, ON_SETTLED);
+	bool closed = r->t_on[ON_LISTENER_CLOSED] && !r->t_on[ON_CLOSED_SETTLED] && actions_want(r, ON_CLOSED_SETTLED);
+
+	if (!r->t_signal || !(settled || closed) || !typed_arrived(r) || !target_rests(r))
+		return;
+	if (settled)
+		actions_event(r, ON_SETTLED, clock_now());
+	if (closed)
+		actions_event(r, ON_CLOSED_SETTLED, clock_now());
+}
+
 void watch_listeners(struct run *r)
 {
 	nsec_t now = clock_now();
@@ -166,8 +179,11 @@ void watch_listeners(struct run *r)
 		all_closed &= r->ports[i].closed;
 	}
 	now = clock_now();
-	if (all_closed && r->n_ports)
+	if (all_closed && r->n_ports) {
+		if (!r->t_on[ON_LISTENER_CLOSED])
+			r->t_all_asleep = 0;
 		actions_event(r, ON_LISTENER_CLOSED, now);
+	}
 	if (r->sc->expect.readiness && strncmp(r->sc->expect.readiness, "watch", 5) && r->n_ports && !r->ports[0].closed && !r->asks && now >= r->t_probe) {
 		r->t_probe = now + NSEC_PER_MSEC;
 		if (!strncmp(r->sc->expect.readiness, "grpc", 4))
@@ -176,8 +192,7 @@ void watch_listeners(struct run *r)
 		else
 			ask(r, 0, r->sc->expect.readiness, NSEC_PER_SEC, readiness_answer, NULL);
 	}
-	if (r->t_signal && !r->t_on[ON_SETTLED] && actions_want(r, ON_SETTLED) && typed_arrived(r) && target_rests(r))
-		actions_event(r, ON_SETTLED, clock_now());
+	watch_rest(r);
 	r->t_watch = clock_now() + (r->t_on[ON_LISTENER_CLOSED] ? 2 * NSEC_PER_MSEC : watch_period(now - r->t_signal));
 }
 

@@ -33,6 +33,7 @@ enum trigger_on {
 	ON_SIGNAL,              /* a signal was sent: see struct trigger */
 	ON_LISTENER_CLOSED,     /* the LISTEN row is gone */
 	ON_SETTLED,             /* after a signal the whole target sleeps: what it does at once is done */
+	ON_CLOSED_SETTLED,      /* that, after the LISTEN row is gone: who closes and leaves has left */
 	ON_LAST_BYTE,           /* every answer owed has arrived or is lost */
 	ON_LOG,                 /* a line of the target's output matches regex */
 	ON_EXIT,

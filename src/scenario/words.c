@@ -34,7 +34,7 @@ const char *const words_to[] = {
 const char *const words_when[] = {
 	[ON_ARMED] = "armed", [ON_LAUNCH] = "launch", [ON_LISTENING] = "listening", [ON_READY] = "ready",
 	[ON_SIGNAL] = "signal", [ON_LISTENER_CLOSED] = "listener-closed", [ON_SETTLED] = "settled",
-	[ON_LAST_BYTE] = "last-byte",
+	[ON_CLOSED_SETTLED] = "closed-and-settled", [ON_LAST_BYTE] = "last-byte",
 	[ON_LOG] = "log", [ON_EXIT] = "exit", NULL,
 };
 const char *const words_ready[] = {
