@@ -108,7 +108,7 @@ flake: all
 check-real: deps-real
 	@$(MAKE) --no-print-directory $(PAR) all
 	@$(MAKE) --no-print-directory real-targets
-	$(call REAL,2) -m 'not apt' $(PYTEST_ARGS)
+	$(call REAL,3) -m 'not apt' $(PYTEST_ARGS)
 
 bench: deps-bench
 	@$(MAKE) --no-print-directory all build/bench/floor build/bench/stamp
