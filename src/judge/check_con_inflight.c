@@ -306,8 +306,8 @@ const struct check check_con_1 = {
 	.fix_node = "server.close(() => process.exit(0)), and nothing else that exits; close database "
 		    "pools inside that callback.",
 	.fix_python = "Stop accepting, await or join what handlers do, and only then return. uvicorn, "
-		      "gunicorn: send TERM, not QUIT, with a graceful timeout above your slowest request. http.server: run shutdown() from another thread and join "
-		      "handler threads (daemon_threads = False).",
+		      "gunicorn: send TERM, not QUIT, with a graceful timeout above your slowest request. "
+		      "http.server: run shutdown() from another thread and join handler threads (daemon_threads = False).",
 	.fix_c = "In the handler write one byte to a self-pipe (or use signalfd); the loop closes the "
 		 "listener, counts requests down to 0, and only then leaves main.",
 	.fix_nginx = "Stop with QUIT (nginx -s quit): TERM and INT are the fast shutdown, which cuts. "

@@ -120,6 +120,15 @@ bool target_waits(struct run *r, nsec_t *t_since)
 	return r->asleep && r->t_asleep_look >= *t_since + HANDLED_AFTER;
 }
 
+/* What has come and was not read yet may be the answer before the one that it waits for (SET a 1; BLPOP nobody 0): its phase is
+ * another one then. */
+static bool unread_here(const struct conn *c)
+{
+	int unread = 0;
+
+	return !c->car && ioctl(c->w.fd, SIOCINQ, &unread) == 0 && unread > 0;
+}
+
 static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row, uint32_t unread_allowed,
 		       const char *how)
 {
@@ -131,7 +140,7 @@ static bool prove_read(struct run *r, struct conn *c, const struct diag_row *row
 	/* bytes that left the queue may wait in a buffer of the server's: a PING that follows is answered when they were looked at */
 	if (c->car && !c->gate_hit && c->client->spec->phase != PHASE_IDLE && !mux_was_read(r, c))
 		return false;
-	if (needs_handler(c) && !target_waits(r, &c->t_read))
+	if ((needs_handler(c) && !target_waits(r, &c->t_read)) || unread_here(c))
 		return false;
 	phase_proven(r, c, row->inode, how);
 	return true;
