@@ -31,7 +31,7 @@ static const struct {
 	{"signals: [{when: log}]", "dir/x.yaml:1:18: when: say which line: {log: regex}"},
 	{"signals: [{when: {armed: x}}]", "dir/x.yaml:1:18: when: 'armed' takes nothing, only log does: {log: regex}"},
 	{"signals: [{when: listener-close}]", "dir/x.yaml:1:18: when: 'listener-close' is not armed, launch, listening, "
-	 "ready, signal, listener-closed, settled, last-byte, log or exit, did you mean 'listener-closed'?"},
+	 "ready, signal, listener-closed, settled, closed-and-settled, last-byte, log or exit, did you mean 'listener-closed'?"},
 	{"clients: [{count: 0}]", "dir/x.yaml:1:19: count: '0' is not a number from 1 to 100000"},
 	{"clients: [{count: 99999999999999999999}]", "dir/x.yaml:1:19: count: '99999999999999999999' is not a number "
 	 "from 1 to 100000"},
