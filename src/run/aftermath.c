@@ -168,7 +168,9 @@ void left_processes(struct run *r)
 		holders(r, v, n);       /* who holds the port now counts, even if it lets go later */
 		r->t_watch = 0;
 		if (!pump(r, none_left, until)) {
-			n = survivors(r, v, false);
+			/* of a chain of forks a look may see the link that has just gone and not yet the next one */
+			for (unsigned look = 0; !(n = survivors(r, v, false)) && look < 16; look++)
+				;
 			for (unsigned i = 0; i < n; i++)
 				events_addf(r->ev, EV_LEFT_PROCESS, -1, v[i].pid, v[i].ppid, "%s, state %c, %u threads",
 					    v[i].comm, v[i].state, v[i].threads);
