@@ -39,6 +39,8 @@ def pytest_configure(config):
 def pytest_xdist_make_scheduler(config, log):
     """Side by side: a test and the next one for each process. By itself xdist hands out dozens at once, and in the end everybody
     waits for the one whose dozen has the long ones."""
+    if config.getoption("dist") != "load":
+        return None         # somebody asked for another way
     from xdist.scheduler import LoadScheduling
 
     class TwoEach(LoadScheduling):

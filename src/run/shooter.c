@@ -332,8 +332,10 @@ static void step_do(struct run *r, struct action *a)
 	const struct step_spec *st = a->step;
 	uint32_t n = r->n_conns;
 
+	bool settles = st->when.on == ON_SETTLED || st->when.on == ON_CLOSED_SETTLED;
+
 	events_addf(r->ev, EV_STEP, -1, a->number, 0, "%s %s%s", names[st->what], st->client ? st->client : "",
-		    st->when.on == ON_SETTLED && !r->t_on[ON_SETTLED] ? "(unsettled)" : "");
+		    settles && !r->t_on[st->when.on] ? "(unsettled)" : "");
 	if (st->what == STEP_RELEASE_GATE)
 		gate_release(r);
 	a->done = true;

@@ -11,8 +11,10 @@
  * and some never rest. */
 static void trigger_rules(const struct node *map, struct trigger *t)
 {
+	bool stop_shows = t->on == ON_LISTENER_CLOSED || t->on == ON_SETTLED || t->on == ON_CLOSED_SETTLED;
+
 	if (!node_find(map, "at_latest"))
-		t->at_latest = t->on == ON_LISTENER_CLOSED || t->on == ON_SETTLED || t->on == ON_CLOSED_SETTLED ? STOP_SHOWS_AT_LATEST : NSEC_NEVER;
+		t->at_latest = stop_shows ? STOP_SHOWS_AT_LATEST : NSEC_NEVER;
 }
 
 /* Keys of a client that mean something in some phases only: written elsewhere they are a mistake. */
