@@ -34,9 +34,10 @@ static void bad_status(struct sum *t, const struct round_fact *r, const struct e
 		t->ret->hint = "SIGKILL from elsewhere: the OOM killer (dmesg), or a supervisor inside "
 			       "the target";
 	else if (e->kind == ENDED_CODE && root_is_pid1(f, r))
-		t->ret->hint = "if it is 0 or killed by the signal elsewhere: PID 1 cannot kill itself by raising the signal again "
-			       "(the kernel drops it) and then leaves with what its runtime has in reserve; exit with 0 "
-			       "by itself, or run it under an init (docker run --init, tini)";
+		t->ret->hint = "if it is 0 or killed by the signal elsewhere: PID 1 that has no handler, or not yet, cannot kill itself "
+			       "by raising the signal again (the kernel drops it) and leaves with what its runtime has in reserve "
+			       "(Go: 2); install the handler before the first answer and exit with 0 by itself, or run it under an "
+			       "init (docker run --init, tini)";
 }
 
 static void one_status(struct sum *t, const struct round_fact *r)
