@@ -8,7 +8,12 @@ static bool log_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && any_round(f) && (sc->expect.log || logs_nonces(f));
 }
 
-static void one_log(struct sum *t, const struct round_fact *r)
+/* What is lost at the exit is what came last: of one connection never a line between two that are there. HAProxy, for one, lets a line go
+ * rather than wait for another thread that writes one (fd_write_frag_line of src/fd.c). */
+static const char *const lossy = "its log leaves out single requests: one between two of the same connection that it names (%s); so what is "
+				 "missing at the exit proves nothing";
+
+static void one_log(struct sum *t, const struct round_fact *r, const struct conn_fact **hole)
 {
 	const struct facts *f = t->f;
 	struct logged l = { 0 };
@@ -28,6 +33,8 @@ static void one_log(struct sum *t, const struct round_fact *r)
 		sum_see(t, "EXI-3");
 	} else if (!l.missing) {
 		t->good++;
+	} else if (l.hole) {
+		*hole = l.hole;
 	} else if (l.before_missing && l.before) {
 		sum_unsure(t, l.proof,
 			"its log names some requests and not others even before the signal: it does "
@@ -41,8 +48,8 @@ static void one_log(struct sum *t, const struct round_fact *r)
 			   client_name(f, l.first))) {
 		cite(t->ret, l.proof);
 		cite(t->ret, r->sig);
-		cite(t->ret, l.first->request);
-		cite(t->ret, l.first->answer);
+		cite(t->ret, l.request);
+		cite(t->ret, l.answer);
 		cite(t->ret, r->exit);
 	}
 }
@@ -65,6 +72,7 @@ static void no_line(struct sum *t, const struct round_fact *r, const char *patte
 static void judge_exi_4(
 	const struct scenario *sc, const struct facts *f, struct arena *arena, struct finding *ret)
 {
+	const struct conn_fact *hole = NULL;
 	bool names = logs_nonces(f);
 	uint32_t line = 0;
 	struct sum t;
@@ -76,7 +84,7 @@ static void judge_exi_4(
 		ret->expected = arena_printf(f->arena, "%s%sa line of its output matches '%s'", ret->expected, names ? ", and " : "",
 					     sc->expect.log);
 	for_each_round(f, r) {
-		one_log(&t, r);
+		one_log(&t, r, &hole);
 		if (!sc->expect.log)
 			continue;
 		if (log_line_matches(f, sc->expect.log, &line)) {
@@ -90,6 +98,8 @@ static void judge_exi_4(
 		}
 	}
 	sum_end(&t, "logs were complete");
+	if (ret->outcome == SKIP && hole && !t.elsewhere)
+		found(f, ret, SKIP, lossy, client_name(f, hole));
 	if (ret->outcome == PASS && line && !names)
 		found(f, ret, PASS, "it said '%.120s'", fact_text(f, line));
 }

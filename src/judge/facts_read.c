@@ -12,6 +12,14 @@ const struct round_fact *round_at(const struct facts *f, uint32_t n)
 	return NULL;
 }
 
+uint32_t conn_numbered(const struct facts *f, enum event_kind kind, const struct conn_fact *c, uint32_t number)
+{
+	for_each_event(f, kind, n)
+		if (fact_event(f, n)->conn == c - f->conns && fact_a(f, n) == number)
+			return n;
+	return 0;
+}
+
 bool round_judged(const struct facts *f, const struct round_fact *r)
 {
 	return r->sig && !r->deviates && !r->alone && !f->sc->sweep;

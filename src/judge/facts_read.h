@@ -55,6 +55,9 @@ static inline bool fact_before(const struct facts *f, uint32_t number, nsec_t t)
 		if (!c->opened) {                                                                      \
 		} else
 
+/* The event of this kind of a connection's request or answer number `number` (from 0); 0 if there is none. */
+uint32_t conn_numbered(const struct facts *f, enum event_kind kind, const struct conn_fact *c, uint32_t number);
+
 static inline const struct round_fact *round_of(const struct facts *f, const struct conn_fact *c)
 {
 	return &f->rounds[c->round];

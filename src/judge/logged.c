@@ -26,6 +26,20 @@ static bool line_is_logged(const struct facts *f, const struct round_fact *r, ui
 	return false;
 }
 
+static void count_missing(const struct facts *f, struct logged *l, const struct conn_fact *c, uint64_t missing, bool early)
+{
+	unsigned number = (unsigned)__builtin_ctzll(missing);
+
+	l->missing += (uint32_t)__builtin_popcountll(missing);
+	if (c->logged_mask & c->answered_mask & ~UINT64_C(0) << number)
+		l->hole = c;
+	if (l->first && !(early && fact_t(f, c->answer) < fact_t(f, l->first->answer)))
+		return;
+	l->first = c;
+	l->request = conn_numbered(f, EV_REQUEST, c, number);
+	l->answer = conn_numbered(f, EV_ANSWER, c, number);
+}
+
 void count_logged(const struct facts *f, const struct round_fact *r, struct logged *l)
 {
 	bool known[256] = { false }, logs[256];
@@ -48,11 +62,8 @@ void count_logged(const struct facts *f, const struct round_fact *r, struct logg
 			l->before++;
 		if (early)
 			l->before_missing += missing != 0;
-		if (!missing)
-			continue;
-		l->missing += (uint32_t)__builtin_popcountll(missing);
-		if (!l->first || (early && fact_t(f, c->answer) < fact_t(f, l->first->answer)))
-			l->first = c;
+		if (missing)
+			count_missing(f, l, c, missing, early);
 	}
 	for_each_event(f, EV_LOG_NONCE, n)
 		if (!l->proof && fact_event(f, n)->round == r->id)

@@ -7,6 +7,8 @@ struct logged {
 	uint32_t before_missing;        /* and those that are not */
 	uint32_t missing;               /* answered requests that are not named */
 	const struct conn_fact *first;  /* of the missing ones */
+	uint32_t request, answer;       /* that one's events */
+	const struct conn_fact *hole;   /* one is missing between two of this connection that are named */
 	uint32_t proof;                 /* a LOG_NONCE */
 };
 

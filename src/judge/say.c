@@ -168,14 +168,10 @@ static const char *missing_text(const struct facts *f, const struct conn_fact *c
 {
 	if (c->asked < 2 || c->asked <= c->answers)
 		return "";
-	for_each_event(f, EV_REQUEST, n) {
-		const char *text = fact_text(f, n), *line = strchr(text, ' ');
+	const char *text = fact_text(f, conn_numbered(f, EV_REQUEST, c, c->answers)), *line = strchr(text, ' ');
 
-		if (fact_event(f, n)->conn == (int32_t)(c - f->conns) && fact_a(f, n) == c->answers)
-			return arena_printf(f->arena, "; %u of %u requests were answered, the first that was not: '%.60s'",
-				c->answers, c->asked, line ? line + 1 : text);
-	}
-	return "";
+	return !*text ? "" : arena_printf(f->arena, "; %u of %u requests were answered, the first that was not: '%.60s'", c->answers, c->asked,
+					  line ? line + 1 : text);
 }
 
 const char *loss_text(const struct facts *f, const struct conn_fact *c)
