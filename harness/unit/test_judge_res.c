@@ -207,6 +207,27 @@ START_TEST(har_3_unproven)
 }
 END_TEST
 
+/* Its handler calls the gate, and does not hand the nonce on: "never reached" would be wrong to whoever has written it. */
+START_TEST(har_3_nameless_call)
+{
+	unsigned s = client("slow", PHASE_WAITING);
+
+	starts();
+	int32_t c = opened(MS(2), "slow");
+
+	(void)s;
+	asks(MS(2) + 20, c, 0, "GET /gate");
+	add(MS(2) + 50, EV_GATE_REACHED, -1, 0, 0, "- GET /gate HTTP/1.1");
+	add(MS(3), EV_UNPROVEN, c, PHASE_WAITING, 0, "the request was read, but it never reached the gate ($DRAINSPEC_GATE)");
+	signalled();
+	fin(MS(6), c, 0, 0);
+	good_end();
+	is("HAR-3", UNSURE);
+	says("HAR-3", "it has no X-Drainspec-Nonce of any here: 'GET /gate HTTP/1.1'");
+	ck_assert_ptr_nonnull(strstr(verdict("HAR-3")->hint, "hand the header X-Drainspec-Nonce"));
+}
+END_TEST
+
 START_TEST(har_3_race_lost)
 {
 	unsigned s = client("slow", PHASE_WAITING);
@@ -284,6 +305,6 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(res_1), T(res_1_ends_when_we_hang_up), T(res_1_worker_holds), T(res_5), T(res_5_just_leaving), T(res_2), T(res_2_reaped), T(res_3);
 	T(res_3_pool), T(res_3_recovers), T(res_3_holds), T(res_4), T(res_4_file), T(har_3_unproven);
-	T(har_3_race_lost), T(har_3_ended_before), T(har_3_no_signal), T(table);
+	T(har_3_nameless_call), T(har_3_race_lost), T(har_3_ended_before), T(har_3_no_signal), T(table);
 	return rig_main(s);
 }

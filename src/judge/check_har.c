@@ -94,12 +94,29 @@ static const char *way_into(enum phase phase)
 	}
 }
 
+/* A call at the gate that does not say whose it is, while this client waited for its own. */
+static uint32_t nameless_call(const struct facts *f, const struct conn_fact *c)
+{
+	if (!c->request || c->gate)
+		return 0;
+	for_each_event(f, EV_GATE_REACHED, n)
+		if (fact_event(f, n)->conn < 0 && n > c->request && n < c->unproven)
+			return n;
+	return 0;
+}
+
 static void one_arming(struct sum *t, const struct conn_fact *c)
 {
 	const struct facts *f = t->f;
-	uint32_t left = conn_left_early(f, c);
+	uint32_t left = conn_left_early(f, c), call = c->unproven ? nameless_call(f, c) : 0;
 
-	if (c->unproven) {
+	if (call) {
+		sum_unsure(t, call, "%s was not proven %s: a call reached the gate, but which request it is for is not known, it has no "
+			   "X-Drainspec-Nonce of any here: '%.60s'", client_name(f, c), phase_name(c),
+			   fact_text(f, call) + strspn(fact_text(f, call), "- "));
+		cite(t->ret, c->unproven);
+		t->ret->hint = "hand the header X-Drainspec-Nonce of the request on in the call to $DRAINSPEC_GATE (docs/slow.md)";
+	} else if (c->unproven) {
 		sum_unsure(t, c->unproven, "%s was not proven %s: %s", client_name(f, c), phase_name(c),
 			fact_text(f, c->unproven));
 		t->ret->hint = way_into(c->phase);
