@@ -1,4 +1,5 @@
 /* SIG-2: signals during start-up. */
+#include "judge/blame.h"
 #include "judge/say.h"
 #include "judge/shows.h"
 
@@ -34,6 +35,37 @@ static const char *delay_text(const struct facts *f, const struct round_fact *r)
 	return time_text(f, nsec_sub(signal_begin(f, r), fact_t(f, r->launch)));
 }
 
+/* What an ordinary start takes to its first answer: the round that no signal was sent in. */
+static nsec_t usual_start(const struct facts *f)
+{
+	for (uint32_t i = 0; i < f->n_rounds; i++) {
+		const struct round_fact *r = &f->rounds[i];
+
+		if (!r->sig && r->launch && r->first_answer)
+			return nsec_sub(fact_t(f, r->first_answer), fact_t(f, r->launch));
+	}
+	return NSEC_NEVER;
+}
+
+/* Alive, and nobody saw it serve. A start that takes longer than it was given may be on its way still. */
+static void no_end(struct sum *t, const struct round_fact *r)
+{
+	const struct facts *f = t->f;
+	nsec_t given = nsec_sub(fact_t(f, r->kill), signal_end(f, r)), start = usual_start(f);
+
+	if (!r->kill || given < grace_of(f) || given <= start || starved(f, r))
+		sum_unsure(t, r->sig, "%s %s after exec: alive at the end, but nobody saw it serve", first_signal(f, r), delay_text(f, r));
+	else if (sum_bad(t, MUST, "application", "%s %s after exec: %s later it had neither ended nor answered anybody (a start takes "
+			 "%s); suspect: %s", first_signal(f, r), delay_text(f, r), time_text(f, given), time_text(f, start),
+			 suspect_of(f, r))) {
+		cite(t->ret, r->launch);
+		cite(t->ret, r->sig);
+		cite(t->ret, r->autopsy);
+		cite(t->ret, r->kill);
+		t->ret->hint = "the suspect is what it waits for: what the handler stops may not be running yet";
+	}
+}
+
 static void one_start(struct sum *t, const struct round_fact *r)
 {
 	const struct facts *f = t->f;
@@ -42,9 +74,7 @@ static void one_start(struct sum *t, const struct round_fact *r)
 
 	if (r->kill || e.kind == ENDED_NOT) {
 		if (!r->kill || !serving) {
-			sum_unsure(t, r->sig,
-				"%s %s after exec: alive at the end, but nobody saw it serve",
-				first_signal(f, r), delay_text(f, r));
+			no_end(t, r);
 		} else if (sum_bad(t, MUST, "application",
 				   "%s %s after exec was lost: the process came up and "
 				   "was alive and serving %s later",
@@ -92,7 +122,7 @@ const struct check check_sig_2 = {
 	       "action is fine then; what is not: a process that swallowed the signal, comes up, "
 	       "serves, and is never asked again.",
 	.proof = "The same signal at steps from exec to the first answer, one launch each. A failure "
-		 "is a process that was still alive and serving at the end of its grace, or that left "
+		 "is a process that was still alive at the end of its grace, whether it serves or not, or that left "
 		 "a process or its port behind.",
 	.modes = "SD-START-LOST, SD-START-DEATH, SD-START-READY-LIE",
 	.fix_go = "signal.Notify before anything else, then `select` on the channel once more before "

@@ -218,7 +218,7 @@ static const struct round_fact *alone_after(const struct facts *f, const struct 
 
 /* It was killed when the machine had been busy for longer than can be waited for, and a thread of it could run. One of which the
  * kernel's clock says that it did (" is busy: ") had its CPU. */
-static bool starved(const struct facts *f, const struct round_fact *r)
+bool starved(const struct facts *f, const struct round_fact *r)
 {
 	nsec_t waited = cpu_wait_of(f, r);
 
