@@ -35,18 +35,6 @@ static const char *delay_text(const struct facts *f, const struct round_fact *r)
 	return time_text(f, nsec_sub(signal_begin(f, r), fact_t(f, r->launch)));
 }
 
-/* What an ordinary start takes to its first answer: the round that no signal was sent in. */
-static nsec_t usual_start(const struct facts *f)
-{
-	for (uint32_t i = 0; i < f->n_rounds; i++) {
-		const struct round_fact *r = &f->rounds[i];
-
-		if (!r->sig && r->launch && r->first_answer)
-			return nsec_sub(fact_t(f, r->first_answer), fact_t(f, r->launch));
-	}
-	return NSEC_NEVER;
-}
-
 /* Alive, and nobody saw it serve. A start that takes longer than it was given may be on its way still. */
 static void no_end(struct sum *t, const struct round_fact *r)
 {
@@ -76,8 +64,7 @@ static void one_start(struct sum *t, const struct round_fact *r)
 		if (!r->kill || !serving) {
 			no_end(t, r);
 		} else if (sum_bad(t, MUST, "application",
-				   "%s %s after exec was lost: the process came up and "
-				   "was alive and serving %s later",
+				   "%s %s after exec was lost: the process came up and was alive and serving %s later",
 				   first_signal(f, r), delay_text(f, r),
 				   time_text(f, nsec_sub(fact_t(f, r->kill), signal_end(f, r))))) {
 			cite(t->ret, r->launch);
@@ -118,19 +105,15 @@ const struct check check_sig_2 = {
 	.id = "SIG-2", .title = "a signal during start-up is not lost", .level = MUST,
 	.shows = shows_sweep, .applies = sweep_applies, .judge = judge_sig_2,
 	.todo = "install the handler first thing in main, and look at its flag once more before serving",
-	.why = "Rollouts and crash loops signal processes that are still starting. Death by default "
-	       "action is fine then; what is not: a process that swallowed the signal, comes up, "
-	       "serves, and is never asked again.",
-	.proof = "The same signal at steps from exec to the first answer, one launch each. A failure "
-		 "is a process that was still alive at the end of its grace, whether it serves or not, or that left "
-		 "a process or its port behind.",
+	.why = "Rollouts and crash loops signal processes that are still starting. Death by default action is fine then; what is not: a "
+	       "process that swallowed the signal, comes up, serves, and is never asked again.",
+	.proof = "The same signal at steps from exec to the first answer, one launch each. A failure is a process that was still alive at "
+		 "the end of its grace, whether it serves or not, or that left a process or its port behind.",
 	.modes = "SD-START-LOST, SD-START-DEATH, SD-START-READY-LIE",
-	.fix_go = "signal.Notify before anything else, then `select` on the channel once more before "
-		  "Serve.",
+	.fix_go = "signal.Notify before anything else, then `select` on the channel once more before Serve.",
 	.fix_node = "Register handlers at the top of the entry file, before slow requires; let them "
 		    "set a flag that listen()'s callback reads.",
-	.fix_python = "Handlers before heavy imports; uvicorn 0.41.0 and later run the lifespan's "
-		      "shutdown also when stopped while starting.",
+	.fix_python = "Handlers before heavy imports; uvicorn 0.41.0 and later run the lifespan's shutdown also when stopped while starting.",
 	.fix_c = "Block the signal in main, open a signalfd, and only then fork, bind and listen: what "
 		 "is pending is not lost.",
 	.fix_nginx = "Nothing to do.",

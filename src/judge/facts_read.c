@@ -25,6 +25,17 @@ bool round_judged(const struct facts *f, const struct round_fact *r)
 	return r->sig && !r->deviates && !r->alone && !f->sc->sweep;
 }
 
+nsec_t usual_start(const struct facts *f)
+{
+	for (uint32_t i = 0; i < f->n_rounds; i++) {
+		const struct round_fact *r = &f->rounds[i];
+
+		if (!r->sig && r->launch && r->first_answer)
+			return nsec_sub(fact_t(f, r->first_answer), fact_t(f, r->launch));
+	}
+	return NSEC_NEVER;
+}
+
 nsec_t signal_begin(const struct facts *f, const struct round_fact *r)
 {
 	return fact_t(f, r->sig);
