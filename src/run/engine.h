@@ -107,8 +107,8 @@ static inline socklen_t port_addr_len(const struct port *p)
 struct gate_conn {
 	struct watch w;
 	int32_t index;
-	char in[2048];
-	unsigned in_n;
+	char *in;                       /* the run's; grows up to GATE_HEAD_MAX */
+	unsigned in_n, in_max;
 	bool held, streaming, closes;
 	int32_t conn;
 	char nonce[NONCE_LEN + 1];
@@ -383,6 +383,7 @@ void ports_release(struct run *r);
 
 /* ready.c */
 int target_await_ready(struct run *r);
+bool daemonised(struct run *r);         /* the command has ended with 0, unsignalled, and others of it live on; r->err says so */
 bool ports_listen(struct run *r);                               /* for pump(): each port has a listener, or the root is gone */
 int notify_open(struct run *r, char *name, size_t n);
 

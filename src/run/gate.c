@@ -11,6 +11,8 @@
 #include "run/engine.h"
 
 #define GATE_BODY 64
+#define GATE_HEAD 2048
+#define GATE_HEAD_MAX (32 * GATE_HEAD)
 
 static void gate_say(struct gate_conn *g, const char *text, size_t n)
 {
@@ -114,11 +116,26 @@ static void gate_request(struct run *r, struct gate_conn *g, char *head)
 	}
 }
 
+/* A head may carry a token of some KiB, and the nonce stands before it. What is longer is a body. */
+static void gate_grow(struct run *r, struct gate_conn *g)
+{
+	char *in;
+
+	if (g->in_max >= GATE_HEAD_MAX) {
+		g->in_n = 0;
+		return;
+	}
+	in = arena_alloc(r->mem, 4 * g->in_max);
+	memcpy(in, g->in, g->in_n + 1);
+	g->in = in;
+	g->in_max *= 4;
+}
+
 static void gate_conn_ready(struct watch *w, uint32_t events)
 {
 	struct gate_conn *g = (struct gate_conn *)w;
 	struct run *r = w->arg;
-	ssize_t n = recv(w->fd, g->in + g->in_n, sizeof g->in - 1 - g->in_n, 0);
+	ssize_t n = recv(w->fd, g->in + g->in_n, g->in_max - 1 - g->in_n, 0);
 
 	(void)events;
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -144,9 +161,8 @@ static void gate_conn_ready(struct watch *w, uint32_t events)
 		memmove(g->in, g->in + used, g->in_n - used + 1);
 		g->in_n -= (unsigned)used;
 	}
-	/* a request with a body, or a head beyond 2 KiB: only its beginning matters here */
-	if (g->in_n == sizeof g->in - 1)
-		g->in_n = 0;
+	if (g->in_n == g->in_max - 1)
+		gate_grow(r, g);
 }
 
 static void gate_accept(struct watch *w, uint32_t events)
@@ -162,6 +178,8 @@ static void gate_accept(struct watch *w, uint32_t events)
 		struct gate_conn *g = arena_new_of(r->mem, struct gate_conn);
 
 		g->w = (struct watch){.fn = gate_conn_ready, .arg = r, .fd = fd};
+		g->in = arena_alloc(r->mem, GATE_HEAD);
+		g->in_max = GATE_HEAD;
 		g->index = r->n_gate++;
 		g->conn = -1;
 		g->next = r->gate_conns;

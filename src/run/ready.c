@@ -33,6 +33,11 @@ int notify_open(struct run *r, char *name, size_t n)
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
+	if (r->notify_watch.fd >= 0) {  /* a restart's: the old generation has nothing to say any more */
+		loop_del(r->loop, &r->notify_watch);
+		close(r->notify_watch.fd);
+		r->notify_watch.fd = -1;
+	}
 	snprintf(name, n, "@drainspec-%d-%llx", getpid(), (unsigned long long)clock_now());
 	memcpy(un.sun_path, name, strlen(name));
 	un.sun_path[0] = '\0';
@@ -252,14 +257,19 @@ static bool note_other_port(const struct diag_row *row, void *arg)
 	return true;
 }
 
+static const struct event *root_exit(const struct run *r)
+{
+	for (size_t i = r->ev->n; i-- > 0;)
+		if ((r->ev->v[i].kind == EV_EXIT || r->ev->v[i].kind == EV_KILLED) && r->ev->v[i].a == r->pid)
+			return &r->ev->v[i];
+	return NULL;
+}
+
 static void how_it_ended(struct run *r, const char *awaited, struct buf *what)
 {
-	const struct event *last = NULL;
+	const struct event *last = root_exit(r);
 	struct proc v[8];
 
-	for (size_t i = r->ev->n; i-- > 0 && !last;)
-		if (r->ev->v[i].kind == EV_EXIT || r->ev->v[i].kind == EV_KILLED)
-			last = &r->ev->v[i];
 	if (r->alive) {
 		struct elsewhere e = {.r = r};
 
@@ -270,7 +280,7 @@ static void how_it_ended(struct run *r, const char *awaited, struct buf *what)
 				   e.text.p, r->ports[0].number);
 		buf_free(&e.text);
 	} else if (last && last->kind == EV_EXIT) {
-		buf_printf(what, "exited with status %d before it was ready", (int)last->b);
+		buf_printf(what, "exited with status %d %s", (int)last->b, awaited ? "before it was ready" : "and was ready");
 		if (!last->b && target_tree(r, v, 8, false))
 			buf_adds(what, ", but processes of it live on: it daemonised; run it in the foreground");
 	} else if (last) {
@@ -300,6 +310,17 @@ static int not_ready(struct run *r, const char *awaited)
 		*full ? "" : ", and it said nothing", tail);
 	buf_free(&what);
 	return -1;
+}
+
+/* Its listener may be there a moment before the parent's exit. */
+bool daemonised(struct run *r)
+{
+	const struct event *last = r->alive || r->n_signals ? NULL : root_exit(r);
+	struct proc v[8];
+
+	if (!last || last->kind != EV_EXIT || last->b || !target_tree(r, v, 8, false))
+		return false;
+	return not_ready(r, NULL) < 0;
 }
 
 static bool (*ready_cond(const struct run *r))(struct run *)

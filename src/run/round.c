@@ -170,6 +170,7 @@ void round_reset(struct run *r, const char *label)
 	r->gate_open = r->harness_killed = r->stopped = r->watching = r->notified = false;
 	r->round_first = r->n_conns;
 	r->t_all_asleep = 0;
+	logs_begin_here(r);             /* the last round's "listening" is not this one's */
 	for (unsigned i = 0; i < r->n_clients; i++) {
 		r->clients[i].opened = r->clients[i].answers = 0;
 		r->clients[i].started = false;
@@ -299,6 +300,8 @@ int round_run(struct run *r, const char *label)
 		return -1;
 	if (hands_over)
 		return handovers(r);
+	if (daemonised(r))
+		return -1;
 	if (stop(r) < 0)
 		return -1;
 	if (r->sc->restart.how == RESTART_CRASH) {

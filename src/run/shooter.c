@@ -358,8 +358,10 @@ static void step_do(struct run *r, struct action *a)
 			conn_send_rest(r, c);
 		else if (st->what == STEP_READ)
 			conn_start_reading(r, c);
-		else if (st->what == STEP_CLOSE)
+		else if (st->what == STEP_CLOSE) {
+			phase_unreachable(r, c, "the scenario closed it before it was proven");
 			conn_close(r, c, "as the scenario says");
+		}
 	}
 }
 
