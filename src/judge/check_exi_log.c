@@ -8,11 +8,6 @@ static bool log_applies(const struct scenario *sc, const struct facts *f)
 	return !sc->sweep && any_round(f) && (sc->expect.log || logs_nonces(f));
 }
 
-/* What is lost at the exit is what came last: of one connection never a line between two that are there. HAProxy, for one, lets a line go
- * rather than wait for another thread that writes one (fd_write_frag_line of src/fd.c). */
-static const char *const lossy = "its log leaves out single requests: one between two of the same connection that it names (%s); so what is "
-				 "missing at the exit proves nothing";
-
 static void one_log(struct sum *t, const struct round_fact *r, const struct conn_fact **hole)
 {
 	const struct facts *f = t->f;
@@ -87,7 +82,7 @@ static void judge_exi_4(
 		one_log(&t, r, &hole);
 		if (!sc->expect.log)
 			continue;
-		if (log_line_matches(f, sc->expect.log, &line)) {
+		if (log_line_matches(f, r, sc->expect.log, &line)) {
 			t.good++;
 		} else if (r->kill || !r->exit) {
 			sum_killed(&t, r);
@@ -99,7 +94,8 @@ static void judge_exi_4(
 	}
 	sum_end(&t, "logs were complete");
 	if (ret->outcome == SKIP && hole && !t.elsewhere)
-		found(f, ret, SKIP, lossy, client_name(f, hole));
+		found(f, ret, SKIP, "its log leaves out single requests: one between two of the same connection that it names (%s); so what "
+		      "is missing at the exit proves nothing", client_name(f, hole));
 	if (ret->outcome == PASS && line && !names)
 		found(f, ret, PASS, "it said '%.120s'", fact_text(f, line));
 }

@@ -89,14 +89,14 @@ uint32_t log_full(const struct facts *f, const struct round_fact *r)
 	return 0;
 }
 
-bool log_line_matches(const struct facts *f, const char *pattern, uint32_t *ret)
+bool log_line_matches(const struct facts *f, const struct round_fact *r, const char *pattern, uint32_t *ret)
 {
 	regex_t re;
 	bool have = regcomp(&re, pattern, REG_EXTENDED | REG_NOSUB) == 0;
 
 	*ret = 0;
 	for_each_event(f, EV_LOGLINE, n)
-		if (!*ret && (have ? !regexec(&re, fact_text(f, n), 0, NULL, 0) :
+		if (!*ret && fact_event(f, n)->round == r->id && (have ? !regexec(&re, fact_text(f, n), 0, NULL, 0) :
 				     strstr(fact_text(f, n), pattern) != NULL))
 			*ret = n;
 	if (have)

@@ -8,7 +8,9 @@ struct logged {
 	uint32_t missing;               /* answered requests that are not named */
 	const struct conn_fact *first;  /* of the missing ones */
 	uint32_t request, answer;       /* that one's events */
-	const struct conn_fact *hole;   /* one is missing between two of this connection that are named */
+	/* One is missing between two of this connection that are named. What is lost at the exit is what came last, so this log loses lines
+	 * at any time. HAProxy's does: a thread lets one go rather than wait for another that writes (fd_write_frag_line, src/fd.c). */
+	const struct conn_fact *hole;
 	uint32_t proof;                 /* a LOG_NONCE */
 };
 
@@ -18,7 +20,7 @@ void count_logged(const struct facts *f, const struct round_fact *r, struct logg
 uint32_t log_unread(const struct facts *f, const struct round_fact *r);
 /* The event that says that the disk of its output is full, 0: there is none. */
 uint32_t log_full(const struct facts *f, const struct round_fact *r);
-/* Does an awaited line that was seen match? */
-bool log_line_matches(const struct facts *f, const char *pattern, uint32_t *ret);
+/* Does an awaited line that was seen in this round match? */
+bool log_line_matches(const struct facts *f, const struct round_fact *r, const char *pattern, uint32_t *ret);
 /* "; the last one: 'bye'": the last that it said, of either stream. */
 const char *log_last_words(const struct facts *f, const struct round_fact *r);

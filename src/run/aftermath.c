@@ -375,7 +375,7 @@ void target_logs(struct run *r)
 		uint64_t bytes;
 		const char *tail = log_last_lines(r, &r->logs[i], 12, &bytes);
 
-		if (bytes) {
+		if ((int64_t)bytes > r->logs[i].from) {
 			log_words(r, &r->logs[i], i + 1);
 			events_add(r->ev, EV_LOG_TAIL, -1, i + 1, (int64_t)bytes - r->logs[i].from, tail);
 		}
@@ -386,7 +386,8 @@ void target_logs(struct run *r)
 		int stream;
 
 		if (regcomp(&re, r->sc->expect.log, REG_EXTENDED | REG_NOSUB) == 0) {
-			r->logs[0].at = r->logs[1].at = 0;
+			for (int i = 0; i < 2; i++)
+				r->logs[i].at = r->logs[i].from;
 			if (log_scan(r, &re, line, sizeof line, &stream))
 				events_addf(r->ev, EV_LOGLINE, -1, stream, 1, "%s", line);
 			regfree(&re);

@@ -65,8 +65,8 @@ int heir_round(struct run *r)
 	round_reset(r, "the last generation");
 	if (actions_prepare(r) < 0)
 		return -1;
-	logs_begin_here(r);
-	logs_watch(r);
+	if (logs_watch(r) < 0)
+		return -1;
 	events_addf(r->ev, EV_HEIR, -1, r->pid, r->generation, "generation %u is stopped", generation);
 	actions_event(r, ON_LAUNCH, clock_now());
 	look_again(r);

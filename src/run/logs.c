@@ -56,7 +56,7 @@ static bool wants_log(const struct run *r)
 	return false;
 }
 
-void logs_watch(struct run *r)
+int logs_watch(struct run *r)
 {
 	if (r->inotify_watch.fd >= 0) { /* a restart: the files are the same */
 		loop_del(r->loop, &r->inotify_watch);
@@ -64,14 +64,15 @@ void logs_watch(struct run *r)
 	}
 	r->inotify_watch = (struct watch){.fn = inotify_ready, .arg = r, .fd = -1};
 	if (!wants_log(r))
-		return;
+		return 0;
 	r->inotify_watch.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (r->inotify_watch.fd < 0)
-		return;
-	inotify_add_watch(r->inotify_watch.fd, r->logs[0].path, IN_MODIFY);
-	inotify_add_watch(r->inotify_watch.fd, r->logs[1].path, IN_MODIFY);
+	if (r->inotify_watch.fd < 0 || inotify_add_watch(r->inotify_watch.fd, r->logs[0].path, IN_MODIFY) < 0 ||
+	    inotify_add_watch(r->inotify_watch.fd, r->logs[1].path, IN_MODIFY) < 0)
+		return err_set(r->err, ERR_HARNESS, errno, "cannot watch the target's log (sysctl fs.inotify.max_user_instances and "
+			       "max_user_watches are what others have left over)");
 	loop_add(r->loop, &r->inotify_watch, EPOLLIN);
 	r->log_activity = true;
+	return 0;
 }
 
 void logs_begin_here(struct run *r)
@@ -79,6 +80,7 @@ void logs_begin_here(struct run *r)
 	for (int i = 0; i < 2; i++) {
 		struct stat st;
 
+		r->logs[i].dumped = false;
 		if (r->logs[i].fd >= 0 && fstat(r->logs[i].fd, &st) == 0)
 			r->logs[i].from = r->logs[i].at = st.st_size;
 	}
@@ -160,8 +162,8 @@ const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, u
 		return "";
 	*ret_bytes = (uint64_t)st.st_size;
 	off_t end = lf->dumped ? lf->at_dump : st.st_size;
-	off_t from = end > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : 0;
-	ssize_t n = pread(lf->fd, tail, (size_t)(end - from), from);
+	off_t from = end - lf->from > (off_t)sizeof tail - 1 ? end - (off_t)sizeof tail + 1 : lf->from;
+	ssize_t n = end > from ? pread(lf->fd, tail, (size_t)(end - from), from) : 0;
 
 	if (n <= 0)
 		return "";

@@ -17,8 +17,8 @@ struct log_file {                       /* stdout or stderr of the target */
 };
 
 int log_open(struct run *r, struct log_file *lf, const char *name);
-void logs_watch(struct run *r);
-void logs_begin_here(struct run *r);                            /* of a round that goes on in the same files */
+int logs_watch(struct run *r);
+void logs_begin_here(struct run *r);                            /* a round that goes on in the same files */
 void target_files(struct run *r, bool close_them);
 /* Can the target's output go on? False: the disk that it goes to is full. */
 bool log_has_room(const struct log_file *lf);

@@ -229,6 +229,8 @@ void target_kill_all(struct run *r)
 static int open_tty(struct run *r, int *ret_slave)
 {
 	*ret_slave = -1;
+	if (r->tty >= 0)                /* a restart */
+		close(r->tty);
 	r->tty = -1;
 	if (!r->sc->target.tty)
 		return 0;
@@ -290,7 +292,8 @@ int target_start(struct run *r, const char *label)
 	r->t_launch = l.t_exec;
 	r->t_runaway = l.t_exec + 50 * NSEC_PER_MSEC;
 	root_watch(r, l.pid, l.pidfd);
-	logs_watch(r);
+	if (logs_watch(r) < 0)
+		return -1;
 	actions_event(r, ON_LAUNCH, l.t_exec);
 	return 0;
 }
