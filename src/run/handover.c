@@ -231,10 +231,12 @@ static int read_whole(struct run *r, const char *path, struct buf *ret, ssize_t 
 	int errnum = errno;
 
 	*ret_n = fd < 0 ? -1 : read(fd, r->buf, RUN_BUF);
+	if (fd >= 0 && *ret_n < 0)
+		errnum = errno;
 	if (fd >= 0)
 		close(fd);
-	if (*ret_n == RUN_BUF || (fd < 0 && errnum != ENOENT))
-		return err_set(r->err, ERR_USAGE, fd < 0 ? errnum : EFBIG, "restart.spoil: cannot read %s", path);
+	if (*ret_n == RUN_BUF || (*ret_n < 0 && errnum != ENOENT))
+		return err_set(r->err, ERR_USAGE, *ret_n < 0 ? errnum : EFBIG, "restart.spoil: cannot read %s", path);
 	if (*ret_n > 0)
 		buf_add(ret, r->buf, (size_t)*ret_n);
 	return 0;
@@ -257,10 +259,14 @@ static void fail_to_hand_over(struct run *r, uint32_t share)
 static int spoiled(struct run *r, uint32_t share)
 {
 	static const char wrong[] = "\ndrainspec made this file bad {{ on purpose\n";
-	char *path = env_expand(r, r->sc->restart.spoil);
+	char *path = env_expand(r, r->sc->restart.spoil), *copy = arena_printf(r->arena, "%s/spoiled.good", r->dir);
 	struct buf good = {0}, bad = {0};
 	ssize_t n;
 	int rc = read_whole(r, path, &good, &n);
+
+	/* it is somebody's: whatever becomes of us, a good one is there */
+	if (rc == 0 && n >= 0)
+		rc = rewrite(r, copy, good.p, n);
 
 	buf_add(&bad, good.p, good.n);
 	buf_add(&bad, wrong, sizeof wrong - 1);
@@ -271,6 +277,10 @@ static int spoiled(struct run *r, uint32_t share)
 		fail_to_hand_over(r, share);
 		rc = rewrite(r, path, good.p, n);
 		events_add(r->ev, EV_SPOILED, -1, 0, 0, path);
+		if (rc < 0 && n >= 0)
+			err_set(r->err, ERR_USAGE, errno, "restart.spoil: cannot make %s good again; the good one is %s", path, copy);
+		else
+			unlink(copy);
 	}
 	buf_free(&good);
 	buf_free(&bad);
