@@ -125,6 +125,7 @@ struct action {
 	nsec_t at_latest;                       /* due without its event, were the machine not busy; 0: only with it */
 	nsec_t asked_gap;
 	bool done;
+	nsec_t t_log;                           /* its line came, 0: not yet */
 	regex_t re;
 	bool has_re;
 };
@@ -390,6 +391,8 @@ int notify_open(struct run *r, char *name, size_t n);
 /* shooter.c */
 int actions_prepare(struct run *r);
 void actions_event(struct run *r, enum trigger_on on, nsec_t t);
+bool actions_await_line(const struct run *r);                   /* does one of them still wait for a line of the log? */
+bool actions_line(struct run *r, const char *line, nsec_t t);   /* true: it is one that was waited for */
 nsec_t actions_next(const struct run *r);
 bool actions_want(const struct run *r, enum trigger_on on);     /* does one of them still wait for it? */
 void actions_run(struct run *r);
