@@ -91,10 +91,11 @@ struct port {
 	bool v6;                                /* the target listens on ::1 only */
 	struct sockaddr_storage addr;
 	uint32_t inode;
-	uint32_t inodes[16];                    /* of all LISTEN rows on the port before the signal */
-	unsigned n_inodes;
+	uint32_t *inodes;                       /* of all LISTEN rows on the port before the signal */
+	unsigned n_inodes, cap_inodes;
 	uint32_t twin;                          /* listened on when all of those were gone */
 	bool listening, closed, back;
+	bool unseen;                            /* a look-up has failed, and it was said */
 	unsigned looks;                         /* for its listener, before it was there */
 	nsec_t t_last_open;
 };
@@ -124,6 +125,7 @@ struct action {
 	nsec_t at_latest;                       /* due without its event, were the machine not busy; 0: only with it */
 	nsec_t asked_gap;
 	bool done;
+	nsec_t t_log;                           /* its line came, 0: not yet */
 	regex_t re;
 	bool has_re;
 };
@@ -390,6 +392,8 @@ int notify_open(struct run *r, char *name, size_t n);
 /* shooter.c */
 int actions_prepare(struct run *r);
 void actions_event(struct run *r, enum trigger_on on, nsec_t t);
+bool actions_await_line(const struct run *r);                   /* does one of them still wait for a line of the log? */
+bool actions_line(struct run *r, const char *line, nsec_t t);   /* true: it is one that was waited for */
 nsec_t actions_next(const struct run *r);
 bool actions_want(const struct run *r, enum trigger_on on);     /* does one of them still wait for it? */
 void actions_run(struct run *r);
@@ -401,7 +405,7 @@ void watch_listeners(struct run *r);
 nsec_t watch_period(nsec_t since);              /* from the signal: until the next look at the listeners */
 void listeners_learn(struct run *r);
 int port_listener(struct run *r, const struct port *p, struct diag_row *ret);   /* as diag_listener */
-void port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct diag_row *, void *), void *arg);
+int port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct diag_row *, void *), void *arg);
 void watch_counters(struct run *r, bool end);
 void watch_wire(struct run *r);                                  /* drains the ring: often, or packets are lost */
 void listen_rows(struct run *r, const char *when);

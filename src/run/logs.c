@@ -86,30 +86,36 @@ void logs_begin_here(struct run *r)
 	}
 }
 
-/* Whole lines that came since the last scan; true and the line if one matches. */
-bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream)
+/* The next whole line since the last look; false: there is none. */
+bool log_next(struct run *r, char *line, size_t n, int *ret_stream)
 {
 	for (int i = 0; i < 2; i++) {
 		struct log_file *lf = &r->logs[i];
 		ssize_t got = lf->fd < 0 ? 0 : pread(lf->fd, r->buf, RUN_BUF - 1, lf->at);
 
-		while (got > 0) {
-			r->buf[got] = '\0';
-			char *nl = memchr(r->buf, '\n', (size_t)got);
+		if (got <= 0)
+			continue;
+		r->buf[got] = '\0';
+		char *nl = memchr(r->buf, '\n', (size_t)got);
 
-			if (!nl && got < RUN_BUF - 1)
-				break;
-			size_t len = nl ? (size_t)(nl - (char *)r->buf) : (size_t)got;
+		if (!nl && got < RUN_BUF - 1)
+			continue;
+		size_t len = nl ? (size_t)(nl - (char *)r->buf) : (size_t)got;
 
-			lf->at += (int64_t)len + (nl ? 1 : 0);
-			snprintf(line, n, "%.*s", (int)(len < n ? len : n - 1), (char *)r->buf);
-			if (regexec(re, line, 0, NULL, 0) == 0) {
-				*ret_stream = i + 1;
-				return true;
-			}
-			got = pread(lf->fd, r->buf, RUN_BUF - 1, lf->at);
-		}
+		lf->at += (int64_t)len + (nl ? 1 : 0);
+		snprintf(line, n, "%.*s", (int)(len < n ? len : n - 1), (char *)r->buf);
+		*ret_stream = i + 1;
+		return true;
 	}
+	return false;
+}
+
+/* True and the line if one of those that came since the last look matches. */
+bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream)
+{
+	while (log_next(r, line, n, ret_stream))
+		if (regexec(re, line, 0, NULL, 0) == 0)
+			return true;
 	return false;
 }
 

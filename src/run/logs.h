@@ -25,4 +25,5 @@ bool log_has_room(const struct log_file *lf);
 void logs_dump_begins(struct run *r);                           /* all that follows is not the target's own word */
 void logs_dump_read(struct run *r, const char *runtime);
 const char *log_last_lines(struct run *r, struct log_file *lf, unsigned lines, uint64_t *ret_bytes);
+bool log_next(struct run *r, char *line, size_t n, int *ret_stream);
 bool log_scan(struct run *r, const regex_t *re, char *line, size_t n, int *ret_stream);

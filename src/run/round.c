@@ -36,11 +36,9 @@ static void watch_log(struct run *r)
 	if (!r->log_activity || r->inotify_watch.fd < 0 || !r->t_on[ON_READY])
 		return;
 	r->log_activity = false;
-	for (unsigned i = 0; i < r->n_actions; i++)
-		if (r->actions[i].has_re && log_scan(r, &r->actions[i].re, line, sizeof line, &stream)) {
+	while (actions_await_line(r) && log_next(r, line, sizeof line, &stream))
+		if (actions_line(r, line, clock_now()))
 			events_addf(r->ev, EV_LOGLINE, -1, stream, 0, "%s", line);
-			actions_event(r, ON_LOG, clock_now());
-		}
 }
 
 bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)

@@ -22,7 +22,7 @@ static nsec_t base_of(const struct run *r, const struct action *a)
 	/* "after the signal": for a signal the one before it, for a step the first */
 	if (t->on == ON_SIGNAL)
 		return a->sig ? r->t_prev_signal : r->t_signal;
-	return r->t_on[t->on];
+	return t->on == ON_LOG ? a->t_log : r->t_on[t->on];
 }
 
 static void action_arm(const struct run *r, struct action *a)
@@ -114,6 +114,36 @@ void actions_event(struct run *r, enum trigger_on on, nsec_t t)
 	r->t_on[on] = t;
 	for (unsigned i = 0; i < r->n_actions; i++)
 		action_arm(r, &r->actions[i]);
+}
+
+static bool awaits_line(const struct action *a)
+{
+	return a->has_re && !a->done && !a->t_log;
+}
+
+bool actions_await_line(const struct run *r)
+{
+	for (unsigned i = 0; i < r->n_actions; i++)
+		if (awaits_line(&r->actions[i]))
+			return true;
+	return false;
+}
+
+/* Each has a line of its own to wait for, and one line may be that of several. */
+bool actions_line(struct run *r, const char *line, nsec_t t)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < r->n_actions; i++) {
+		struct action *a = &r->actions[i];
+
+		if (!awaits_line(a) || regexec(&a->re, line, 0, NULL, 0) != 0)
+			continue;
+		a->t_log = t;
+		action_arm(r, a);
+		any = true;
+	}
+	return any;
 }
 
 bool actions_want(const struct run *r, enum trigger_on on)

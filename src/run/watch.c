@@ -24,14 +24,17 @@ int port_listener(struct run *r, const struct port *p, struct diag_row *ret)
 	return p->path ? diag_unix_listener(p->path, ret) : diag_listener(r->world->diag, (const struct sockaddr *)&p->addr, ret);
 }
 
-void port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct diag_row *, void *), void *arg)
+int port_listeners(struct run *r, const struct port *p, bool (*fn)(const struct diag_row *, void *), void *arg)
 {
 	struct diag_row row;
 
 	if (!p->path)
-		diag_dump(r->world->diag, 1u << TCP_LISTEN, p->number, fn, arg);
-	else if (diag_unix_listener(p->path, &row) > 0)
+		return diag_dump(r->world->diag, 1u << TCP_LISTEN, p->number, fn, arg);
+	int rc = diag_unix_listener(p->path, &row);
+
+	if (rc > 0)
 		fn(&row, arg);
+	return rc < 0 ? rc : 0;
 }
 
 static bool own_row(const struct port *p, uint32_t inode)
@@ -85,54 +88,82 @@ nsec_t watch_period(nsec_t since)
 	       since < 2 * NSEC_PER_SEC ? NSEC_PER_MSEC : 5 * NSEC_PER_MSEC;
 }
 
+static void learn_inode(struct run *r, struct port *p, uint32_t inode)
+{
+	if (p->n_inodes == p->cap_inodes) {
+		uint32_t *more = arena_array(r->arena, uint32_t, p->cap_inodes ? 2 * p->cap_inodes : 16);
+
+		if (p->n_inodes)
+			memcpy(more, p->inodes, p->n_inodes * sizeof *more);
+		p->inodes = more;
+		p->cap_inodes = p->cap_inodes ? 2 * p->cap_inodes : 16;
+	}
+	p->inodes[p->n_inodes++] = inode;
+}
+
 struct port_rows {
+	struct run *run;
 	struct port *port;
-	bool learn, own;
+	bool own;
 };
+
+static bool learn_row(const struct diag_row *row, void *arg)
+{
+	struct port_rows *rows = arg;
+
+	learn_inode(rows->run, rows->port, row->inode);
+	return true;
+}
 
 static bool see_row(const struct diag_row *row, void *arg)
 {
 	struct port_rows *rows = arg;
-	struct port *p = rows->port;
 
-	if (rows->learn && p->n_inodes < sizeof p->inodes / sizeof *p->inodes)
-		p->inodes[p->n_inodes++] = row->inode;
-	rows->own |= own_row(p, row->inode);
-	return true;
+	rows->own = own_row(rows->port, row->inode);
+	return !rows->own;
 }
 
-/* Which sockets listen on the target's ports before the signal: those are the listeners that have to go. What listens there
- * afterwards is something else (LSN-2). */
+/* Which sockets listen on the target's ports before the signal: those are the listeners that have to go, all of them: one for each
+ * worker or address family. What listens there afterwards is something else (LSN-2). */
 void listeners_learn(struct run *r)
 {
 	for (unsigned i = 0; i < r->n_ports; i++) {
-		struct port_rows rows = {.port = &r->ports[i], .learn = true};
+		struct port_rows rows = {.run = r, .port = &r->ports[i]};
 
 		r->ports[i].n_inodes = 0;
-		port_listeners(r, &r->ports[i], see_row, &rows);
+		port_listeners(r, &r->ports[i], learn_row, &rows);
 	}
 }
 
-/* One of its own listeners still listens? *ret_row: whoever would get a connection. */
-static bool still_listens(struct run *r, struct port *p, struct diag_row *ret_row)
+/* One of its own listeners still listens? 1, 0, or -errno: nobody can tell. *ret_row: whoever would get a connection. That one is
+ * looked up by address, which is cheap; the rest (the other address family, SO_REUSEPORT) only if it is gone or somebody else's. */
+static int still_listens(struct run *r, struct port *p, struct diag_row *ret_row)
 {
-	struct port_rows rows = {.port = p};
+	struct port_rows rows = {.run = r, .port = p};
+	int rc = port_listener(r, p, ret_row);
 
-	if (port_listener(r, p, ret_row) <= 0)
-		return false;
-	if (own_row(p, ret_row->inode))
-		return true;
-	port_listeners(r, p, see_row, &rows);
-	return rows.own;
+	if (rc < 0)
+		return rc;
+	if (rc && own_row(p, ret_row->inode))
+		return 1;
+	if (p->closed || (!rc && p->n_inodes < 2))
+		return 0;
+	rc = port_listeners(r, p, see_row, &rows);
+	return rows.own ? 1 : rc < 0 ? rc : 0;
 }
 
 static void look_at(struct run *r, struct port *p)
 {
 	struct diag_row row = {0};
-	bool open = still_listens(r, p, &row);
+	int open = still_listens(r, p, &row);
 	int32_t i = (int32_t)(p - r->ports);
 
-	if (!p->closed && open) {
+	if (open < 0) {         /* no answer (no memory, no descriptor) is not the answer that it is gone */
+		if (!p->unseen)
+			events_addf(r->ev, EV_NOTE, -1, 0, 0, "cannot look up the listener on port %u: %s", p->number,
+				    strerror(-open));
+		p->unseen = true;
+	} else if (!p->closed && open) {
 		p->t_last_open = clock_now();
 	} else if (!p->closed) {
 		p->closed = true;
