@@ -228,6 +228,28 @@ START_TEST(har_3_nameless_call)
 }
 END_TEST
 
+/* The advice is for the client that is told, and so is what is cited. */
+START_TEST(har_3_two_unproven)
+{
+	client("slow", PHASE_WAITING);
+	client("big", PHASE_SLOW_READER);
+	starts();
+	int32_t slow = opened(MS(2), "slow"), big = opened(MS(2) + 100, "big");
+
+	asks(MS(2) + 20, slow, 0, "GET /gate");
+	asks(MS(2) + 120, big, 0, "GET /big");
+	add(MS(3), EV_UNPROVEN, slow, PHASE_WAITING, 0, "100 bytes unread");
+	add(MS(3) + 10, EV_UNPROVEN, big, PHASE_SLOW_READER, 0, "the socket's buffer holds it");
+	signalled();
+	fin(MS(6), slow, 0, 0);
+	fin(MS(6), big, 0, 0);
+	good_end();
+	is("HAR-3", UNSURE);
+	says("HAR-3", "client slow#0 was not proven");
+	ck_assert_ptr_null(verdict("HAR-3")->hint);
+}
+END_TEST
+
 START_TEST(har_3_race_lost)
 {
 	unsigned s = client("slow", PHASE_WAITING);
@@ -305,6 +327,6 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(res_1), T(res_1_ends_when_we_hang_up), T(res_1_worker_holds), T(res_5), T(res_5_just_leaving), T(res_2), T(res_2_reaped), T(res_3);
 	T(res_3_pool), T(res_3_recovers), T(res_3_holds), T(res_4), T(res_4_file), T(har_3_unproven);
-	T(har_3_nameless_call), T(har_3_race_lost), T(har_3_ended_before), T(har_3_no_signal), T(table);
+	T(har_3_nameless_call), T(har_3_two_unproven), T(har_3_race_lost), T(har_3_ended_before), T(har_3_no_signal), T(table);
 	return rig_main(s);
 }

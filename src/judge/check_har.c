@@ -111,15 +111,16 @@ static void one_arming(struct sum *t, const struct conn_fact *c)
 	uint32_t left = conn_left_early(f, c), call = c->unproven ? nameless_call(f, c) : 0;
 
 	if (call) {
-		sum_unsure(t, call, "%s was not proven %s: a call reached the gate, but which request it is for is not known, it has no "
-			   "X-Drainspec-Nonce of any here: '%.60s'", client_name(f, c), phase_name(c),
-			   fact_text(f, call) + strspn(fact_text(f, call), "- "));
-		cite(t->ret, c->unproven);
-		t->ret->hint = "hand the header X-Drainspec-Nonce of the request on in the call to $DRAINSPEC_GATE (docs/slow.md)";
+		if (sum_unsure(t, call, "%s was not proven %s: a call reached the gate, but which request it is for is not known, it has no "
+			       "X-Drainspec-Nonce of any here: '%.60s'", client_name(f, c), phase_name(c),
+			       fact_text(f, call) + strspn(fact_text(f, call), "- "))) {
+			cite(t->ret, c->unproven);
+			t->ret->hint = "hand the header X-Drainspec-Nonce of the request on in the call to $DRAINSPEC_GATE (docs/slow.md)";
+		}
 	} else if (c->unproven) {
-		sum_unsure(t, c->unproven, "%s was not proven %s: %s", client_name(f, c), phase_name(c),
-			fact_text(f, c->unproven));
-		t->ret->hint = way_into(c->phase);
+		if (sum_unsure(t, c->unproven, "%s was not proven %s: %s", client_name(f, c), phase_name(c),
+			       fact_text(f, c->unproven)))
+			t->ret->hint = way_into(c->phase);
 	} else if (left && left == c->proven) {
 		sum_unsure(t, left, "%s was proven %s only %s after the signal", client_name(f, c),
 			phase_name(c), after_signal(f, round_of(f, c), left));
@@ -149,7 +150,8 @@ static void rounds_signalled(struct sum *t)
 		bool by_itself = r->exit && !r->kill && (!r->sig || fact_before(f, r->exit, signal_begin(f, r)));
 
 		if (by_itself) {
-			sum_unsure(t, r->exit, "the target ended by itself before any signal: %s", ending_text(f, &e));
+			if (!sum_unsure(t, r->exit, "the target ended by itself before any signal: %s", ending_text(f, &e)))
+				continue;
 			t->ret->whose = "application";
 			t->ret->hint = "its last output says why; a server that ends on a request is no matter of shutdown";
 		} else if (!r->sig) {

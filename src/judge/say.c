@@ -290,17 +290,18 @@ bool sum_bad(struct sum *t, enum level level, const char *whose, const char *fmt
 	return true;
 }
 
-void sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
+bool sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
 {
 	va_list ap;
 
 	if (t->unsure++)
-		return;
+		return false;
 	va_start(ap, fmt);
 	t->unsure_text = arena_vprintf(t->f->arena, fmt, ap);
 	va_end(ap);
 	if (!t->bad)
 		cite(t->ret, event);
+	return !t->bad;
 }
 
 const char *see_text(struct arena *arena, uint64_t see)

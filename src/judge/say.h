@@ -64,7 +64,8 @@ void sum_begin_of(struct sum *t, const struct facts *f, struct finding *ret, con
 /* A violation; true if it is the one that will be told (cite it then). */
 bool sum_bad(struct sum *t, enum level level, const char *whose, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
-void sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
+/* What cannot be said; true if it is the one that will be told, unless something bad comes (hint and cite more then). */
+bool sum_unsure(struct sum *t, uint32_t event, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 /* Another check answers for it. It must FAIL in this scenario, or this verdict becomes UNSURE (yield.c). */
 void sum_see(struct sum *t, const char *id);
