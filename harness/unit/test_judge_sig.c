@@ -218,6 +218,51 @@ START_TEST(sig_3_idempotent_cuts)
 }
 END_TEST
 
+/* Like second(), of a client in another phase. */
+static int32_t second_of(enum phase phase, const char *line)
+{
+	unsigned spec = client("one", phase);
+
+	g.sc.n_signals = 2;
+	g.sc.expect.has_second = true;
+	g.sc.expect.second = SECOND_IDEMPOTENT;
+	starts();
+	int32_t c = parked(spec, line);
+
+	signalled();
+	closes_listener(MS(5) + 200);
+	add(MS(50), EV_SIGNAL, 1, SIGTERM, AT(MS(50)) + 3000, "process 100");
+	return c;
+}
+
+/* The first request is owed and answered; the one behind it is rightly dropped. */
+START_TEST(sig_3_idempotent_pipeline)
+{
+	int32_t c = second_of(PHASE_PIPELINED, "GET /gate");
+
+	add(MS(60), EV_GATE_RELEASED, -1, 1, 0, NULL);
+	answers(MS(61), c, 0, 200, 16, "close");
+	fin(MS(62), c, 1, 0);
+	exits(MS(63), 0);
+	over(MS(64));
+	fails("");
+	is("SIG-3", PASS);
+}
+END_TEST
+
+/* Nobody owes a whole answer to who never reads it. */
+START_TEST(sig_3_idempotent_never_reads)
+{
+	int32_t c = second_of(PHASE_SLOW_READER, "GET /big");
+
+	begins(MS(6), c, 0, 200, 16 << 20, "close");
+	rst(MS(61), c, 2 << 20, 1 << 20, 1 << 20);
+	exits(MS(62), 0);
+	over(MS(63));
+	is("SIG-3", PASS);
+}
+END_TEST
+
 START_TEST(sig_3_force_ignored)
 {
 	int32_t c = second(SIGTERM, SECOND_FORCE);
@@ -426,6 +471,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(sig_1), T(sig_1_raw), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
 	T(sig_2_left), T(sig_2_unsure), T(sig_2_stuck), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
+	T(sig_3_idempotent_pipeline), T(sig_3_idempotent_never_reads);
 	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
 	T(sig_3_no_less_patience), T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight);
 	T(sig_4_is_not_to_blame), T(sig_3_too_late), T(sig_4_ignored);

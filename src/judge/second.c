@@ -9,6 +9,21 @@
 #define PROMPT (2 * NSEC_PER_SEC)
 #define WENT_ON (100 * NSEC_PER_MSEC)   /* who still answers then was not ended by the signal */
 
+/* The answer that was owed. Of a pipeline that is the first: what crossed the close behind it may be sent again. */
+static uint32_t owed_answer(const struct facts *f, const struct conn_fact *c)
+{
+	if (c->phase == PHASE_PIPELINED && c->outcome == CONN_IDLE_RACE)
+		return conn_numbered(f, EV_ANSWER, c, 0);
+	return c->outcome == CONN_COMPLETED ? c->answer : 0;
+}
+
+/* It has no answer, and nothing was lost by that. */
+static bool nothing_lost(const struct facts *f, const struct conn_fact *c)
+{
+	return c->outcome == CONN_HUNG || c->outcome == CONN_RETRY_SAFE ||
+	       (c->phase == PHASE_SLOW_READER && !conn_means_to_read(f, c));
+}
+
 struct held held_at_second(const struct facts *f, const struct round_fact *r)
 {
 	struct held h = { 0 };
@@ -17,16 +32,18 @@ struct held held_at_second(const struct facts *f, const struct round_fact *r)
 	for_each_judged(f, c) {
 		if (round_of(f, c) != r || !conn_in_flight(f, c))
 			continue;
-		nsec_t over = c->outcome == CONN_COMPLETED ? fact_t(f, c->answer) : end_time(f, c);
+		uint32_t answer = owed_answer(f, c);
+		bool completed = answer || c->outcome == CONN_COMPLETED;
+		nsec_t over = completed ? fact_t(f, answer) : end_time(f, c);
 
 		if (over < second)
 			continue;
 		h.owed++;
-		if (c->outcome == CONN_COMPLETED && !(c->fail5xx && c->answer == c->fail5xx)) {
+		if (completed && !(c->fail5xx && answer == c->fail5xx)) {
 			h.completed++;
 			if (nsec_sub(over, second) > h.went_on)
 				h.went_on = nsec_sub(over, second);
-		} else if (c->outcome != CONN_HUNG) {
+		} else if (completed || !nothing_lost(f, c)) {
 			h.lost++;
 			h.first_lost = h.first_lost ? h.first_lost : c;
 		}
