@@ -1,4 +1,5 @@
 /* CON-1, CON-2, CON-3: requests that the server had read when the signal came. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "judge/loss.h"
@@ -116,7 +117,7 @@ static bool refused_handshake(const struct facts *f, const struct conn_fact *c)
 {
 	const char *protocol = f->sc->clients[c->spec].protocol;
 
-	return c->status == 503 && protocol && strstr(protocol, "websocket");
+	return atoi(fact_text(f, c->fail5xx)) == 503 && protocol && strstr(protocol, "websocket");
 }
 
 static void refused_work(struct sum *t, const struct conn_fact *c)
@@ -125,7 +126,7 @@ static void refused_work(struct sum *t, const struct conn_fact *c)
 	uint32_t before = f->n_lines && c->line < f->n_lines ? f->lines[c->line].ok : 0;
 	const char *said = before ? arena_printf(f->arena, "before the signal '%s' was answered 2xx", f->lines[c->line].text) :
 				    "its handler did not wait for the gate, which would have answered 200";
-	const char *text = arena_printf(f->arena, "%s: status %d, %s after %s; %s", client_name(f, c), c->status,
+	const char *text = arena_printf(f->arena, "%s: status %d, %s after %s; %s", client_name(f, c), atoi(fact_text(f, c->fail5xx)),
 		after_signal(f, round_of(f, c), c->fail5xx), first_signal(f, round_of(f, c)), said);
 
 	if (sum_bad(t, MUST, "application", "%s", text)) {

@@ -175,7 +175,7 @@ static void conn_answered(struct build *b, struct conn_fact *c, const struct eve
 		c->other_body = n;
 	else if (strstr(p, "echo-ok") && line)
 		line->echoed = n;
-	if (status >= 500 && status <= 599)
+	if (status >= 500 && status <= 599 && (c->phase != PHASE_PIPELINED || !e->a))
 		c->fail5xx = n;
 	if (status >= 200 && status <= 299) {
 		if (e->a >= 0 && e->a < 64)

@@ -29,7 +29,7 @@ struct conn_fact {
 	uint32_t answer;                /* last complete one */
 	uint32_t bad;                   /* BAD_ANSWER, or an ANSWER whose bytes are wrong */
 	uint32_t other_body;            /* ANSWER whose head names the request, and whose body is not its nonce */
-	uint32_t fail5xx;               /* ANSWER with status 5xx */
+	uint32_t fail5xx;               /* ANSWER with status 5xx; of a pipeline only the first, which is owed */
 	uint32_t end;                   /* first of EOF_SEEN, RESET_SEEN */
 	uint32_t settings;              /* HTTP/2: the server's, on the connection's carrier alone */
 	uint32_t stream, rst_stream, above; /* HTTP/2: last STREAM; STREAM_RESET, ABOVE_GOAWAY of it */

@@ -400,11 +400,13 @@ enum conn_outcome judge_conn(const struct facts *f, int32_t conn, uint32_t *ret_
 		return CONN_HUNG;
 	const struct conn_fact *c = &f->conns[conn];
 	const struct round_fact *r = round_of(f, c);
-	uint32_t end;
+	uint32_t end, request = c->request ? c->request : c->partial;
 
+	/* of a pipeline: the first that has no answer, which is the one that was proven read */
+	if (c->asked > c->answers + 1)
+		request = conn_numbered(f, EV_REQUEST, c, c->answers);
 	conn_how(f, c, &end);
-	const uint32_t proof[] = { c->connect, c->refused, c->proven,
-		c->request ? c->request : c->partial, c->w_acked, r->sig, c->goaway_last, c->head, c->answer,
+	const uint32_t proof[] = { c->connect, c->refused, c->proven, request, c->w_acked, r->sig, c->goaway_last, c->head, c->answer,
 		c->bad, end, while_open(f, c, c->w_fin), while_open(f, c, c->w_rst) };
 
 	for (unsigned i = 0; i < sizeof proof / sizeof *proof; i++)

@@ -12,7 +12,7 @@
 /* The answer that was owed. Of a pipeline that is the first: what crossed the close behind it may be sent again. */
 static uint32_t owed_answer(const struct facts *f, const struct conn_fact *c)
 {
-	if (c->phase == PHASE_PIPELINED && c->outcome == CONN_IDLE_RACE)
+	if (c->phase == PHASE_PIPELINED && (c->outcome == CONN_COMPLETED || c->outcome == CONN_IDLE_RACE))
 		return conn_numbered(f, EV_ANSWER, c, 0);
 	return c->outcome == CONN_COMPLETED ? c->answer : 0;
 }
