@@ -203,6 +203,26 @@ START_TEST(lsn_6)
 }
 END_TEST
 
+/* The port that goes first (metrics) is not the one that is asked. */
+START_TEST(lsn_6_other_port_first)
+{
+	g.sc.expect.readiness = "/healthz";
+	add(1, EV_LISTEN, 1, PORT + 1, 78, "100/srv fd 4");
+	starts();
+	add(511, EV_LISTEN, 1, PORT + 1, 78, "100/srv fd 4");
+	add(512, EV_LISTEN_ROW, 1, 0, 511, "signal");
+	signalled();
+	add(MS(6), EV_READINESS, -1, 200, 0, NULL);
+	add(MS(7), EV_LISTENER_CLOSED, 1, PORT + 1, AT(MS(7) - 100), NULL);
+	add(MS(50), EV_READINESS, -1, 503, 0, NULL);
+	closes_listener(MS(60));
+	exits(MS(62), 0);
+	over(MS(63));
+	fails("");
+	is("LSN-6", PASS);
+}
+END_TEST
+
 START_TEST(lsn_6_lies)
 {
 	readiness(200);
@@ -295,7 +315,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(lsn_1_late), T(lsn_1_border), T(lsn_1_never_began), T(lsn_2_leak);
 	T(lsn_2_hangs), T(lsn_2_before_the_close), T(lsn_2_accepts_after), T(lsn_3_time_wait), T(lsn_3_holder);
-	T(lsn_3_server_without_reuseaddr), T(lsn_4), T(lsn_5), T(lsn_6), T(lsn_6_lies), T(lsn_7), T(lsn_7_early), T(lsn_7_not_asked);
+	T(lsn_3_server_without_reuseaddr), T(lsn_4), T(lsn_5), T(lsn_6), T(lsn_6_other_port_first), T(lsn_6_lies), T(lsn_7), T(lsn_7_early), T(lsn_7_not_asked);
 	T(lsn_4_crash), T(lsn_4_overlap);
 	return rig_main(s);
 }

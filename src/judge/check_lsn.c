@@ -179,7 +179,8 @@ static void judge_lsn_6(
 		uint32_t ready = 0, flipped = 0, closed = 0;
 
 		for (uint32_t i = 0; i < f->n_ports; i++)
-			if (&f->rounds[f->ports[i].round] == r && f->ports[i].closed && !closed)
+			/* readiness is asked on the first port, and no more when that is gone */
+			if (&f->rounds[f->ports[i].round] == r && !f->ports[i].index)
 				closed = f->ports[i].closed;
 		for_each_event(f, EV_READINESS, n) {
 			if (fact_event(f, n)->round != r->id || fact_t(f, n) < signal_begin(f, r) ||
