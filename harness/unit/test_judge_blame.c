@@ -36,6 +36,25 @@ START_TEST(blocked_by_a_silent_client)
 }
 END_TEST
 
+/* Two of a kind, and the first was closed at once: the other is named. */
+START_TEST(the_one_that_holds)
+{
+	unsigned s = client("silent", PHASE_CONNECTED);
+
+	starts();
+	int32_t closed = parked(s, NULL), holds = parked_at(MS(2) + 200, s, NULL);
+
+	signalled();
+	fin(MS(6), closed, 0, 0);
+	still_open(MS(10004), holds, 1, 1);
+	hangs("waiting for client #2 (silent, connected)\nthread 127 'python3': state S, recvfrom(fd 9 = connection "
+	      "127.0.0.1:8080 <- client #2 (silent, connected))");
+	over(MS(10010));
+	fails("PEER-1");
+	says("PEER-1", "(client silent#1, and 1 such in all)");
+}
+END_TEST
+
 /* It is asked once more before it is killed, and that may take long enough for the client to be given up: what the autopsy saw counts. */
 START_TEST(let_go_of_after_the_autopsy)
 {
@@ -452,7 +471,7 @@ int main(void)
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(let_go_of_after_the_autopsy), T(blocked_by_a_silent_client), T(ignores_the_signal), T(waits_for_nobody), T(go_prints_its_stacks);
+	T(the_one_that_holds), T(let_go_of_after_the_autopsy), T(blocked_by_a_silent_client), T(ignores_the_signal), T(waits_for_nobody), T(go_prints_its_stacks);
 	T(default_death_is_charged_once), T(fast_stop), T(no_verdict_when_witnesses_disagree), T(restart_is_another_process);
 	T(nobody_answers), T(yields_to_what_is_left_out), T(pipelined_and_chunked), T(lost_by_contract), T(yields_to_the_root);
 	T(worker_blocked_by_a_slow_reader), T(listens_but_answers_nobody), T(other_half_not_answered), T(idle_after_the_sweep);

@@ -34,8 +34,25 @@ static bool outlived_root(const struct facts *f, const struct round_fact *r, str
 	return any;
 }
 
-static void judge_peer(const struct facts *f, struct finding *ret, const char *id,
-	bool (*is)(const struct facts *, const struct conn_fact *))
+typedef bool kind_fn(const struct facts *, const struct conn_fact *);
+
+/* Such a client of the round; if it hangs, one that was still there then, for another did not hold it. */
+static const struct conn_fact *one_such(const struct facts *f, const struct round_fact *r, kind_fn *is)
+{
+	const struct hung *h = hang_of(f, r);
+	const struct conn_fact *one = NULL;
+
+	for_each_judged(f, c) {
+		if (round_of(f, c) != r || !is(f, c) || !conn_armed(f, c))
+			continue;
+		if (h->kind == HANG_NONE || conn_open_at(f, c, nsec_sub(h->at, 1)))
+			return c;
+		one = one ? one : c;
+	}
+	return one;
+}
+
+static void judge_peer(const struct facts *f, struct finding *ret, const char *id, kind_fn *is)
 {
 	struct sum t;
 
@@ -43,12 +60,8 @@ static void judge_peer(const struct facts *f, struct finding *ret, const char *i
 	ret->level = SHOULD;
 	for_each_round(f, r) {
 		const struct hung *h = hang_of(f, r);
-		const struct conn_fact *one = NULL;
+		const struct conn_fact *one = one_such(f, r, is);
 
-		for_each_judged(f, c) {
-			if (!one && round_of(f, c) == r && is(f, c) && conn_armed(f, c))
-				one = c;
-		}
 		if (!one || outlived_root(f, r, &t, id))
 			continue;
 		if (h->kind == HANG_NONE) {
