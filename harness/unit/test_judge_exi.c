@@ -313,8 +313,8 @@ START_TEST(exi_4_lost)
 }
 END_TEST
 
-/* Three answers on one connection, the second and the third after the signal; the log names all but one. */
-static int32_t three_but(int lost)
+/* So many answers on one connection, all after the signal; the log names all but one. */
+static int32_t answers_but(int n, int lost)
 {
 	unsigned slow = client("slow", PHASE_WAITING);
 
@@ -324,13 +324,14 @@ static int32_t three_but(int lost)
 	signalled();
 	closes_listener(MS(5) + 200);
 	answers(MS(6), c, 0, 200, 10, "keep-alive");
-	for (int i = 1; i < 3; i++) {
-		asks(MS(6 + i), c, i, "GET /");
-		answers(MS(6 + i) + 100, c, i, 200, 10, i < 2 ? "keep-alive" : "close");
+	for (int i = 1; i < n; i++) {
+		asks(MS(6) + i * 50, c, i, "GET /");
+		answers(MS(6) + i * 50 + 20, c, i, 200, 10, i < n - 1 ? "keep-alive" : "close");
 	}
+	wire(MS(19), EV_W_LAST, c, n * 110, 0);
 	exits(MS(20), 0);
 	add(MS(21), EV_LOG_NONCE, 0, 1, 0, NULL);
-	for (int i = 0; i < 3; i++)
+	for (int i = 0; i < n; i++)
 		if (i != lost)
 			add(MS(21), EV_LOG_NONCE, c, 1, i, NULL);
 	over(MS(22));
@@ -338,9 +339,9 @@ static int32_t three_but(int lost)
 }
 
 /* What the exit takes is what came last. */
-START_TEST(exi_4_lost_last)
+static void lost_last(int n)
 {
-	int32_t c = three_but(2);
+	int32_t c = answers_but(n, n - 1);
 	unsigned cited = 0;
 
 	fails("EXI-4");
@@ -349,18 +350,50 @@ START_TEST(exi_4_lost_last)
 
 		if (e->kind == EV_REQUEST || e->kind == EV_ANSWER) {
 			ck_assert_int_eq(e->conn, c);
-			ck_assert_int_eq(e->a, 2);
+			ck_assert_int_eq(e->a, n - 1);
 			cited++;
 		}
 	}
 	ck_assert_uint_eq(cited, 2);
+}
+
+START_TEST(exi_4_lost_last)
+{
+	lost_last(3);
+	rig_setup();
+	lost_last(64);
+	rig_setup();
+	lost_last(200); /* of a long connection too */
+}
+END_TEST
+
+/* A long connection before the signal, of which only the beginning is named: the line is logged, if not always. */
+START_TEST(exi_4_named_early)
+{
+	unsigned loop = client("loop", PHASE_LOOP);
+
+	starts();
+	int32_t c = opened(MS(2), g.clients[loop].name);
+
+	for (int i = 0; i < 100; i++) {
+		asks(MS(2) + 20 + i * 20, c, i, "GET /x");
+		answers(MS(2) + 30 + i * 20, c, i, 200, 1, i < 99 ? "keep-alive" : "close");
+	}
+	signalled();
+	closes_listener(MS(5) + 200);
+	exits(MS(20), 0);
+	for (int i = 0; i < 10; i++)
+		add(MS(21), EV_LOG_NONCE, c, 1, i, NULL);
+	over(MS(22));
+	is("EXI-4", UNSURE);
+	says("EXI-4", "even before the signal");
 }
 END_TEST
 
 /* HAProxy's threads: one lets its line go while the other writes. */
 START_TEST(exi_4_lossy)
 {
-	three_but(1);
+	answers_but(3, 1);
 	fails("");
 	is("EXI-4", SKIP);
 	says("EXI-4", "leaves out single requests");
@@ -461,7 +494,7 @@ int main(void)
 	T(exi_1_deadline_cuts_a_request), T(exi_1_143), T(exi_1_raised_again);
 	T(exi_1_130_is_not_143), T(exi_1_oom), T(exi_1_set), T(exi_2_teardown_is_allowed), T(exi_2_border);
 	T(exi_2_busy_machine), T(exi_2_busy_is_bounded), T(exi_2_starved), T(exi_2_asleep_on_a_busy_machine), T(exi_2_late), T(exi_2_goroutines), T(exi_3), T(exi_3_words), T(exi_4);
-	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_lost_last), T(exi_4_lossy), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_forced), T(exi_4_line), T(exi_4_other_line);
+	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_lost_last), T(exi_4_named_early), T(exi_4_lossy), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_forced), T(exi_4_line), T(exi_4_other_line);
 	T(gate_never_released);
 	return rig_main(s);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "judge/blame.h"
+#include "judge/logged.h"
 #include "judge/outcome.h"
 
 struct build {
@@ -178,8 +179,7 @@ static void conn_answered(struct build *b, struct conn_fact *c, const struct eve
 	if (status >= 500 && status <= 599 && (c->phase != PHASE_PIPELINED || !e->a))
 		c->fail5xx = n;
 	if (status >= 200 && status <= 299) {
-		if (e->a >= 0 && e->a < 64)
-			c->answered_mask |= UINT64_C(1) << e->a;
+		log_owes(c, e->a);
 		if (line && !line->ok && (!b->round->sig || e->t < fact_t(f, b->round->sig)))
 			line->ok = n;
 	}
@@ -238,10 +238,7 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_CLIENT_CLOSED:  set_once(&c->closed, n); break;
 	case EV_STILL_OPEN:     c->still = n; break;
 	case EV_GATE_REACHED:   set_once(&c->gate, n); break;
-	case EV_LOG_NONCE:
-		if (e->b >= 0 && e->b < 64)
-			c->logged_mask |= UINT64_C(1) << e->b;
-		break;
+	case EV_LOG_NONCE:      log_names(c, e->b); break;
 	case EV_PEER_STATE:
 		if (event_inode(f, n) > c->peer_inode)
 			c->peer_inode = event_inode(f, n);

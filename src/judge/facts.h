@@ -45,7 +45,8 @@ struct conn_fact {
 
 	uint32_t number;                /* within its group and round: slow#0 */
 	uint32_t asked, answers;        /* whole requests, complete answers */
-	uint64_t logged_mask, answered_mask; /* requests 0..63: named in the log; answered 2xx */
+	uint64_t logged_mask, answered_mask; /* of 64 requests from log_from on: named in the log; answered 2xx */
+	uint32_t log_from;              /* 0, or 63 before the last one answered 2xx: what an exit loses is what came last */
 	uint64_t body;                  /* bytes of body of all complete answers */
 	uint64_t peer_inode;            /* largest inode that any look at the server's end showed */
 	int16_t status;                 /* of the last complete answer, 0: none */
@@ -55,6 +56,8 @@ struct conn_fact {
 	uint8_t phase;                  /* enum phase, PHASE_N: unknown */
 	uint8_t outcome;                /* enum conn_outcome */
 	bool opened;
+	bool logged;                    /* the log names any of its requests... */
+	bool logged_early;              /* ...one before log_from */
 };
 
 struct round_fact {

@@ -5,6 +5,37 @@
 
 #define LOG_SCANNED (INT64_C(8) << 20)  /* the run layer reads that much of each stream */
 
+void log_owes(struct conn_fact *c, int64_t number)
+{
+	int64_t at = number - c->log_from;
+
+	if (number < c->log_from || number > INT32_MAX)
+		return;
+	if (at > 63) { /* nothing is named yet, but a log by hand may have any order */
+		unsigned by = at - 63 > 63 ? 64 : (unsigned)(at - 63);
+
+		c->answered_mask = by > 63 ? 0 : c->answered_mask >> by;
+		c->logged_mask = by > 63 ? 0 : c->logged_mask >> by;
+		c->log_from = (uint32_t)number - 63;
+		at = 63;
+	}
+	c->answered_mask |= UINT64_C(1) << at;
+}
+
+void log_names(struct conn_fact *c, int64_t number)
+{
+	c->logged = true;
+	if (number < c->log_from)
+		c->logged_early = true;
+	else if (number - c->log_from < 64)
+		c->logged_mask |= UINT64_C(1) << (number - c->log_from);
+}
+
+static bool names_any(const struct conn_fact *c)
+{
+	return (c->logged_mask & c->answered_mask) || c->logged_early;
+}
+
 bool logs_nonces(const struct facts *f)
 {
 	for_each_event(f, EV_LOG_NONCE, n) {
@@ -20,7 +51,7 @@ bool logs_nonces(const struct facts *f)
 static bool line_is_logged(const struct facts *f, const struct round_fact *r, uint16_t line)
 {
 	for_each_conn(f, c)
-		if (round_of(f, c) == r && c->line == line && c->logged_mask & c->answered_mask &&
+		if (round_of(f, c) == r && c->line == line && names_any(c) &&
 			fact_before(f, c->answer, signal_begin(f, r)))
 			return true;
 	return false;
@@ -36,8 +67,8 @@ static void count_missing(const struct facts *f, struct logged *l, const struct 
 	if (l->first && !(early && fact_t(f, c->answer) < fact_t(f, l->first->answer)))
 		return;
 	l->first = c;
-	l->request = conn_numbered(f, EV_REQUEST, c, number);
-	l->answer = conn_numbered(f, EV_ANSWER, c, number);
+	l->request = conn_numbered(f, EV_REQUEST, c, c->log_from + number);
+	l->answer = conn_numbered(f, EV_ANSWER, c, c->log_from + number);
 }
 
 void count_logged(const struct facts *f, const struct round_fact *r, struct logged *l)
@@ -58,7 +89,7 @@ void count_logged(const struct facts *f, const struct round_fact *r, struct logg
 		}
 		if (!logs[line])
 			continue;
-		if (early && (c->logged_mask & c->answered_mask))
+		if (early && names_any(c))
 			l->before++;
 		if (early)
 			l->before_missing += missing != 0;

@@ -14,6 +14,9 @@ struct logged {
 	uint32_t proof;                 /* a LOG_NONCE */
 };
 
+/* Request `number` was answered 2xx; the log names it (after all answers). */
+void log_owes(struct conn_fact *c, int64_t number);
+void log_names(struct conn_fact *c, int64_t number);
 bool logs_nonces(const struct facts *f);
 void count_logged(const struct facts *f, const struct round_fact *r, struct logged *l);
 /* The log was not read to its end (too long, or the scan stopped at bad words): the event, 0: it was. */

@@ -53,7 +53,7 @@ bool conn_retry_safe(const struct facts *f, const struct conn_fact *c)
 	bool disowned = c->goaway_last && c->stream && fact_a(f, c->stream) > fact_a(f, c->goaway_last);
 	bool refused = c->rst_stream && fact_a(f, c->rst_stream) == REFUSED_STREAM;
 
-	return (disowned || refused) && c->asked > c->answers && !c->gate && !conn_partial(f, c) && !c->logged_mask;
+	return (disowned || refused) && c->asked > c->answers && !c->gate && !conn_partial(f, c) && !c->logged;
 }
 
 uint32_t conn_error(const struct facts *f, const struct conn_fact *c)
