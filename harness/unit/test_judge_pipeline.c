@@ -1,4 +1,4 @@
-/* Of a pipeline the first request is owed: it was proven read. What stands behind it may be refused or dropped. */
+/* Connections with several requests: which of them is owed? Of a pipeline the first, which was proven read. */
 #include "judge_one.h"
 
 START_TEST(successor_refused)
@@ -49,14 +49,50 @@ START_TEST(both_dropped)
 }
 END_TEST
 
+/* The second request of a loop's connection is dropped; `reached`: it was at the gate when the signal came. */
+static void loop_dropped(int reached)
+{
+	unsigned loop = client("loop", PHASE_LOOP);
+
+	starts();
+	int32_t c = opened(MS(2), g.clients[loop].name);
+
+	for (int i = 0; i < 2; i++) {
+		asks(MS(3) + i * 500, c, i, "GET /gate");
+		if (i <= reached)
+			add(MS(3) + i * 500 + 50, EV_GATE_REACHED, c, i, 0, arena_printf(g.arena, "%016x GET /gate", (unsigned)(c * 16 + i)));
+		if (!i)
+			answers(MS(3) + 100, c, 0, 200, 16, "keep-alive");
+	}
+	signalled();
+	fin(MS(6), c, 1, 0);
+	good_end();
+}
+
+START_TEST(loop_at_the_gate)
+{
+	loop_dropped(1);
+	fails("CON-1");
+}
+END_TEST
+
+/* Its first request was at the gate, and has its answer. */
+START_TEST(loop_idle_race)
+{
+	loop_dropped(0);
+	fails("");
+	ck_assert_int_eq(outcome_of(1), CONN_IDLE_RACE);
+}
+END_TEST
+
 #define T(name) tcase_add_test(tc, name)
 int main(void)
 {
-	Suite *s = suite_create("judge: pipelines");
+	Suite *s = suite_create("judge: several requests");
 	TCase *tc = tcase_create("pipelines");
 
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
-	T(successor_refused), T(first_refused), T(both_dropped);
+	T(successor_refused), T(first_refused), T(both_dropped), T(loop_at_the_gate), T(loop_idle_race);
 	return rig_main(s);
 }

@@ -237,7 +237,10 @@ static void conn_event(struct build *b, struct conn_fact *c, const struct event 
 	case EV_CLOSE_NOTIFY:   set_once(&c->notify, n); break;
 	case EV_CLIENT_CLOSED:  set_once(&c->closed, n); break;
 	case EV_STILL_OPEN:     c->still = n; break;
-	case EV_GATE_REACHED:   set_once(&c->gate, n); break;
+	case EV_GATE_REACHED:
+		set_once(&c->gate, n);
+		c->gate_last = n;
+		break;
 	case EV_LOG_NONCE:      log_names(c, e->b); break;
 	case EV_PEER_STATE:
 		if (event_inode(f, n) > c->peer_inode)

@@ -22,7 +22,8 @@ struct conn_fact {
 	/* by the client socket */
 	uint32_t connect, connected, refused;
 	uint32_t request;               /* last whole request */
-	uint32_t partial, cont100, gate, greeting;
+	uint32_t partial, cont100, greeting;
+	uint32_t gate, gate_last;       /* first and last call at the gate that named one of its requests */
 	uint32_t proven, unproven;
 	uint32_t waits;                 /* its request waits for others */
 	uint32_t first_byte, head;      /* of the last answer that began */

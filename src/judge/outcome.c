@@ -7,6 +7,7 @@
 #include "judge/say.h"
 
 #define REFUSED_STREAM 7        /* RFC 9113 7 */
+#define NONCE_DIGITS 16
 
 #define X(id, name) [CONN_##id] = name,
 const char *const conn_outcome_names[CONN_N] = { CONN_OUTCOMES(X) };
@@ -135,8 +136,13 @@ bool conn_armed(const struct facts *f, const struct conn_fact *c)
 static bool handled_before_signal(const struct facts *f, const struct conn_fact *c)
 {
 	nsec_t sig = signal_begin(f, round_of(f, c));
+	/* of a connection used before, whose call it was: both texts begin with the nonce */
+	bool own = c->asked == 1 || (c->request && c->gate_last &&
+				     !strncmp(fact_text(f, c->gate_last), fact_text(f, c->request), NONCE_DIGITS));
 
-	return c->asked == 1 && fact_before(f, c->gate, sig) && !fact_before(f, c->answer, sig);
+	if (!own || !fact_before(f, c->asked == 1 ? c->gate : c->gate_last, sig))
+		return false;
+	return c->asked > c->answers ? !fact_before(f, c->end, sig) : !fact_before(f, c->answer, sig);
 }
 
 bool conn_in_flight(const struct facts *f, const struct conn_fact *c)
