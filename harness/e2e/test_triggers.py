@@ -64,3 +64,36 @@ def test_signals_wait_for_a_line_each(cli):
                           "  - {send: SIGINT, when: {log: one}}\n  - {send: SIGINT, when: {log: two}}\n", "one", "two")
     t = [e["t"] / 1e9 for e in story if e["kind"] == "signal"]
     assert len(t) == 3 and t[2] - t[1] > 0.15, story
+
+
+CHATTERS = """
+import os, signal, socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+s.listen()
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+end = time.monotonic() + 1
+while time.monotonic() < end:
+    os.write(1, b"what it says all day long\\n")
+os._exit(3)
+"""
+
+
+def test_chatter_does_not_hold_up_the_signal(cli):
+    """It says more than can be read, and the line that a step waits for is not among it."""
+    (cli.cwd / "x.yaml").write_text("clients:\n  - {name: a, phase: late}\n"
+                                    "signals:\n  - {send: SIGTERM, when: armed, after: 20ms}\n"
+                                    "then:\n  - {connect: a, when: {log: one}}\n")
+    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "--", sys.executable, "-S", "-c", CHATTERS, "${PORT}")
+    at = {e["kind"]: e for e in support.read_events(cli.cwd / "run" / "x")}
+    assert "signal" in at and at["exit"]["code"] == 0, (got, at)
+
+
+def test_last_line_of_many(cli):
+    """All that it says at its end is read, though it is gone by then."""
+    assert len(steps_of(story_of(cli, TWO_STEPS, 20_000 * "x\n" + "one\ntwo"))) == 2
+    (cli.cwd / "x.yaml").write_text(TWO_STEPS)
+    cli("run", "x.yaml", "--out", "gone", "-P", "raw", "--", sys.executable, "-S", "-c",
+        SAYS.replace("time.sleep(0.2)", ""), "${PORT}", 20_000 * "x\n" + "one\ntwo")
+    assert len(steps_of(support.read_events(cli.cwd / "gone" / "x"))) == 2

@@ -86,12 +86,22 @@ void logs_begin_here(struct run *r)
 	}
 }
 
+/* What comes next, usually one short line and more: to copy all that follows for each would take longer than to write it took. */
+static ssize_t read_ahead(struct run *r, const struct log_file *lf)
+{
+	ssize_t got = lf->fd < 0 ? 0 : pread(lf->fd, r->buf, 4096, lf->at);
+
+	if (got == 4096 && !memchr(r->buf, '\n', 4096))
+		got = pread(lf->fd, r->buf, RUN_BUF - 1, lf->at);
+	return got;
+}
+
 /* The next whole line since the last look; false: there is none. */
 bool log_next(struct run *r, char *line, size_t n, int *ret_stream)
 {
 	for (int i = 0; i < 2; i++) {
 		struct log_file *lf = &r->logs[i];
-		ssize_t got = lf->fd < 0 ? 0 : pread(lf->fd, r->buf, RUN_BUF - 1, lf->at);
+		ssize_t got = read_ahead(r, lf);
 
 		if (got <= 0)
 			continue;

@@ -27,18 +27,27 @@ static void watch_runaway(struct run *r, nsec_t now)
 	target_kill_all(r);
 }
 
-static void watch_log(struct run *r)
+/* True: there is more to read. A target may write as fast as we read, and the signal, the clients and the look at the listeners are
+ * not to wait for its end. What it leaves behind when it exits has one. */
+static bool watch_log(struct run *r)
 {
 	char line[1024];
 	int stream;
 
 	/* until it is ready the log is read for that */
 	if (!r->log_activity || r->inotify_watch.fd < 0 || !r->t_on[ON_READY])
-		return;
+		return false;
 	r->log_activity = false;
-	while (actions_await_line(r) && log_next(r, line, sizeof line, &stream))
-		if (actions_line(r, line, clock_now()))
+	nsec_t until = clock_now() + (r->alive ? 100 * NSEC_PER_USEC : 100 * NSEC_PER_MSEC);
+
+	while (!r->log_activity && actions_await_line(r) && log_next(r, line, sizeof line, &stream)) {
+		nsec_t now = clock_now();
+
+		if (actions_line(r, line, now))
 			events_addf(r->ev, EV_LOGLINE, -1, stream, 0, "%s", line);
+		r->log_activity = now > until;
+	}
+	return r->log_activity;
 }
 
 bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
@@ -50,7 +59,8 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 			return false;
 		actions_run(r);
 		greetings_look(r);
-		watch_log(r);
+		bool more = watch_log(r);
+
 		if (r->watching)
 			watch_listeners(r);
 		nsec_t now = clock_now();
@@ -77,7 +87,7 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 			next = r->t_watch;
 		if (r->alive && r->t_runaway < next)
 			next = r->t_runaway;
-		loop_once(r->loop, next);
+		loop_once(r->loop, more ? now : next);
 	}
 }
 
