@@ -69,6 +69,16 @@ def test_a_line_of_the_last_round_is_not_readiness(cli):
     assert [kind for kind, _ in at] == ["listen", "ready"] * 2 and at == sorted(at, key=lambda e: e[1]), at
 
 
+def test_leaks_of_nothing_that_can_be_asked(cli):
+    """No port, or one where nothing is known to say: nobody counts, and nobody crashes."""
+    (cli.cwd / "x.yaml").write_text("clients: []\nleak: {}\n")
+    for options, target in (["--port", "none"], ["sleep", "100"]), (["-P", "raw"], support.fixture("raw_server")):
+        got = cli("run", "x.yaml", "-o", "json", *options, "--", *target)
+        [scenario] = got.json["scenarios"]
+        assert scenario["outcome"] != "BROKEN", got
+        assert "RES-3" not in {v["check"] for v in scenario["verdicts"] if v["outcome"] == "PASS"}, got
+
+
 def test_a_long_head_at_the_gate(cli):
     """The nonce stands before a token of 9 kB."""
     got, events = run(cli, "clients:\n  - {name: asks, phase: waiting, request: GET /gate}\nthen:\n  - {release: gate}\n")

@@ -43,6 +43,10 @@ static bool server_ends_gone(struct run *r)
 /* RES-3, RES-4: connections of one request each in batches; after each, when the kernel shows no server end any more, a census. */
 int leak_batches(struct run *r)
 {
+	if (r->sc->leak_batches && !r->warmup.proto) {
+		events_add(r->ev, EV_NOTE, -1, 0, 0, "leaks cannot be counted: there is no port, or no request (--quick) to ask there");
+		return 0;
+	}
 	for (uint32_t b = 0; b < r->sc->leak_batches; b++) {
 		r->leak_from = r->n_conns;
 		for (uint32_t i = 0; i < r->sc->leak_batch_size; i++) {
