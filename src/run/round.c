@@ -158,6 +158,11 @@ static bool round_over(struct run *r)
 	/* what the kernel has queued for the clients by now belongs to the story */
 	while (loop_once(r->loop, 0) > 0 && clock_now() < r->t_grace)
 		;
+	/* and its last words, for whoever waits for a line */
+	if (r->log_activity && actions_await_line(r)) {
+		r->look = clock_now();
+		return false;
+	}
 	for (uint32_t i = r->round_first; i < r->n_conns; i++)
 		if (!conn_settled(r, r->conns[i])) {
 			r->look = clock_now() + NSEC_PER_MSEC;
