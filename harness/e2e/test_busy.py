@@ -1,5 +1,6 @@
 """A busy machine is not the server's fault: the time in which the kernel says that a CPU was waited for is not counted."""
 import os
+import shutil
 import sys
 
 import pytest
@@ -53,9 +54,14 @@ def test_one_starves_and_the_average_does_not_show_it(cli):
     cpus = sorted(os.sched_getaffinity(0))
     one = SERVER.replace("def end", "import os\nos.sched_setaffinity(0, [%d])\ndef end" % cpus[0])
     with support.busy_loops(len(cpus) + 2, pin=[cpus[0]] * 2 + cpus):
-        got, exi, events = end(cli, "0.38", server=one)
-    signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
-    assert exited["t"] - signal["t"] > 1.2e9 and exi["outcome"] == "PASS", got
+        for _ in range(5):      # once in hundreds of runs this kernel gives the target the CPU all along, and nobody is starved
+            shutil.rmtree(cli.cwd / "run", ignore_errors=True)
+            got, exi, events = end(cli, "0.38", server=one)
+            signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
+            assert exi["outcome"] == "PASS", got
+            if exited["t"] - signal["t"] > 1.2e9:
+                return
+    raise AssertionError("the target had a CPU of its own, beside three busy loops on it")
 
 
 @pytest.mark.alone

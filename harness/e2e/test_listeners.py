@@ -46,8 +46,8 @@ def stop(cli, code, *argv, options=()):
 
 
 def test_listener_of_the_other_family(cli):
-    verdict, closed, got = stop(cli, TWO_FAMILIES, "0.8")
-    assert verdict == "FAIL" and closed > 0.7, got
+    verdict, closed, got = stop(cli, TWO_FAMILIES, "2")        # a busy machine makes 300 ms four times as long at most
+    assert verdict == "FAIL" and closed > 1.9, got
 
 
 def test_both_families_closed_in_time(cli):
