@@ -120,6 +120,16 @@ static unsigned survivors(struct run *r, struct proc *v, bool zombies)
 	return k;
 }
 
+/* Of a chain of forks a look may see the link that has just gone and not yet the next one: nobody is there when many looks say so. */
+static unsigned left_alive(struct run *r, struct proc *v)
+{
+	unsigned n = 0;
+
+	for (unsigned look = 0; !n && look < 16; look++)
+		n = survivors(r, v, false);
+	return n;
+}
+
 static bool none_left(struct run *r)
 {
 	struct proc v[MAX_LEFT];
@@ -130,7 +140,7 @@ static bool none_left(struct run *r)
 		return false;
 	r->t_watch = r->look = now + NSEC_PER_MSEC;
 	target_reap(r);
-	return survivors(r, v, false) == 0;
+	return left_alive(r, v) == 0;
 }
 
 static void holders(struct run *r, const struct proc *v, unsigned n)
@@ -160,7 +170,7 @@ void left_processes(struct run *r)
 {
 	struct proc v[MAX_LEFT];
 	unsigned all = alone(r) ? 0 : beside_leave_out(r, v, target_tree(r, v, MAX_LEFT, false));
-	unsigned n = all ? survivors(r, v, false) : 0;
+	unsigned n = all ? left_alive(r, v) : 0;
 	nsec_t until = clock_now() + NSEC_PER_SEC;
 
 	r->none_left = !all && !r->alive && !r->beside;
@@ -168,9 +178,7 @@ void left_processes(struct run *r)
 		holders(r, v, n);       /* who holds the port now counts, even if it lets go later */
 		r->t_watch = 0;
 		if (!pump(r, none_left, until)) {
-			/* of a chain of forks a look may see the link that has just gone and not yet the next one */
-			for (unsigned look = 0; !(n = survivors(r, v, false)) && look < 16; look++)
-				;
+			n = left_alive(r, v);
 			for (unsigned i = 0; i < n; i++)
 				events_addf(r->ev, EV_LEFT_PROCESS, -1, v[i].pid, v[i].ppid, "%s, state %c, %u threads",
 					    v[i].comm, v[i].state, v[i].threads);
