@@ -41,23 +41,22 @@ while True:
 """
 
 
-def run(cli, scenario, *options, handling=None, bye=None):
-    words = f"HANDLING = {handling!r}\nBYE = {bye or None!r}\n" if not callable(bye) else f"HANDLING = None\nBYE = {bye('before')}\n"
-    head, tail = SERVER.split("def say", 1)
+def run(cli, scenario, *options, handling="None", bye="None"):
+    """handling, bye: Python expressions of what it says; `before` have been started before it."""
+    code = SERVER.replace("say(HANDLING)", f"say({handling})").replace("say(BYE)", f"say({bye})")
     (cli.cwd / "x.yaml").write_text(scenario)
-    got = cli("run", "x.yaml", "--out", "run", "-P", "http1", "-o", "json", *options, "--",
-              sys.executable, "-S", "-c", head + words + "def say" + tail, "${PORT}")
+    got = cli("run", "x.yaml", "--out", "run", "-P", "http1", "-o", "json", *options, "--", sys.executable, "-S", "-c", code, "${PORT}")
     return got, support.read_events(cli.cwd / "run" / "x")
 
 
 def test_each_round_says_its_own_line(cli):
     """The first has said it, the second does not: the line of the first is no proof."""
     scenario = "clients: []\nvary: {to: [process, group]}\nexpect: {log: bye}\n"
-    got, _ = run(cli, scenario, bye="bye")
+    got, _ = run(cli, scenario, bye="'bye'")
     assert got.status == 0, got
     for start in (cli.cwd).glob("start.*"):
         start.unlink()
-    got, _ = run(cli, scenario, bye=lambda n: f"None if {n} else 'bye'")
+    got, _ = run(cli, scenario, bye="None if before else 'bye'")
     assert ("EXI-4", "FAIL") in {(v["check"], v["outcome"]) for s in got.json["scenarios"] for v in s["verdicts"]}, got
 
 
@@ -89,7 +88,16 @@ def test_a_long_head_at_the_gate(cli):
 def test_closed_before_it_was_proven(cli):
     """Nobody waits for it any more, and the report says why."""
     got, events = run(cli, "clients:\n  - {name: asks, phase: waiting, request: GET /hold/gate}\n"
-                           "then:\n  - {close: asks, when: {log: handling}}\n", handling="handling")
+                           "then:\n  - {close: asks, when: {log: handling}}\n", handling="'handling'")
     assert got.took < 5 and got.status == 2, got
     [unproven] = [e for e in events if e["kind"] == "unproven"]
     assert "the scenario closed it" in unproven["text"] and [e for e in events if e["kind"] == "end"]
+
+
+def test_a_sweep_says_how_busy_the_machine_was(cli):
+    """Whoever did not end there may have had no CPU: SIG-2 asks for it (starved())."""
+    got = cli("check", "--only", "startup-sweep", "--grace", "300ms", "--out", "run", "-o", "json", "--",
+              *support.fixture("http1_server", "--fault", "startup-stuck"))
+    events = support.read_events(cli.cwd / "run" / "startup-sweep")
+    killed = {e["round"] for e in events if e["kind"] == "harness-kill"}
+    assert killed and killed == {e["round"] for e in events if e["kind"] == "cpu-wait"}, got

@@ -158,7 +158,7 @@ START_TEST(sig_2_unsure)
 END_TEST
 
 /* cheroot: the handler waits for worker threads that are not there yet. */
-static void stuck(const char *suspect)
+static void stuck(int waited_s, const char *suspect)
 {
 	g.sc.sweep = 3;
 	starts();
@@ -166,6 +166,7 @@ static void stuck(const char *suspect)
 	add(MS(20), EV_ROUND, -1, 1, 0, "signal 1ms after exec");
 	add(MS(20) + 1, EV_LAUNCH, 0, PID + 1, 0, "./srv");
 	events_add_at(&g.ev, AT(MS(21)), 0, EV_SIGNAL, 0, SIGTERM, AT(MS(21)) + 900, "process");
+	add(MS(10029), EV_CPU_WAIT, -1, waited_s * NSEC_PER_SEC, 0, NULL);
 	add(MS(10030), EV_AUTOPSY, -1, PID + 1, 0, suspect);
 	add(MS(10031), EV_HARNESS_KILL, -1, PID + 1, SIGKILL, "alive after a signal during start-up");
 	add(MS(10032), EV_KILLED, 0, PID + 1, SIGKILL, "root by harness");
@@ -174,10 +175,19 @@ static void stuck(const char *suspect)
 
 START_TEST(sig_2_stuck)
 {
-	stuck("thread 'srv' (101) in futex(0x1)");
+	stuck(0, "thread 'srv' (101) in futex(0x1)");
 	fails("SIG-2");
 	says("SIG-2", "10.0s later it had neither ended nor answered anybody");
 	says("SIG-2", "suspect: thread 'srv' (101) in futex(0x1)");
+}
+END_TEST
+
+/* It would have run, and others had the CPUs: nobody knows where it was on its way to. */
+START_TEST(sig_2_starved)
+{
+	stuck(39, "main thread 'srv' in running; no client socket open");
+	fails("");
+	is("SIG-2", UNSURE);
 }
 END_TEST
 
@@ -470,7 +480,7 @@ int main(void)
 	suite_add_tcase(s, tc);
 	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
 	T(sig_1), T(sig_1_raw), T(sig_1_go_sets_all_bits), T(sig_1_before_the_first_answer), T(sig_2), T(sig_2_lost);
-	T(sig_2_left), T(sig_2_unsure), T(sig_2_stuck), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
+	T(sig_2_left), T(sig_2_unsure), T(sig_2_stuck), T(sig_2_starved), T(sig_3_idempotent), T(sig_3_idempotent_cuts);
 	T(sig_3_idempotent_pipeline), T(sig_3_idempotent_never_reads);
 	T(sig_3_force_ignored), T(sig_3_any), T(sig_3_hangs), T(sig_3_is_not_to_blame), T(sig_3_force_is_owed),
 	T(sig_3_no_less_patience), T(sig_3_not_tried_alone), T(sig_3_wedged_in_flight);
