@@ -71,3 +71,25 @@ def test_who_sleeps_is_charged(cli):
     killed = next(e["t"] for e in events if e["kind"] == "harness-kill") - next(e["t"] for e in events if e["kind"] == "signal")
     assert exi["outcome"] == "FAIL" and "still running" in exi["actual"], got
     assert killed > 6e8
+
+
+@pytest.mark.alone
+def test_who_sleeps_too_long_is_charged_for_what_it_slept(cli):
+    """It ends by itself, later than the grace, and needed no CPU meanwhile: that others waited for one is no excuse."""
+    with support.busy_loops(2 * os.cpu_count()):
+        got, exi, events = end(cli, "0.001 or not time.sleep(1.5)")
+    [waited] = [e["waited_ns"] for e in events if e["kind"] == "cpu-wait"]
+    assert exi["outcome"] == "FAIL" and waited < 9e8, got
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
+def test_a_child_that_has_ended_is_not_forgotten(cli):
+    """It was the child that had no CPU. Once it is gone nobody knows what it has waited: the machine's average counts."""
+    child = SERVER.replace("    begin =", "    time.sleep(0.2)\n    if os.fork():\n        os.wait()\n        time.sleep(0.3)\n        os._exit(0)\n"
+                           "    begin =").replace("import signal", "import os, signal")
+    with support.busy_loops(2 * os.cpu_count()):
+        got, exi, events = end(cli, "0.3", server=child)
+    assert exi["outcome"] == "PASS", got
+    signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
+    assert exited["t"] - signal["t"] > 6e8

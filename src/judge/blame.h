@@ -6,7 +6,7 @@
 nsec_t contract_from(const struct facts *f, const struct round_fact *r);
 enum second_policy second_policy(const struct facts *f);
 nsec_t grace_of(const struct facts *f);
-/* What a busy machine took from the drain (PSI), BUSY_AT_MOST graces at most: no limit of the target's counts it. */
+/* What a busy machine took from the drain (run/pressure.c), BUSY_AT_MOST graces at most: no limit of the target's counts it. */
 nsec_t cpu_wait_of(const struct facts *f, const struct round_fact *r);
 /* The grace, 100 us per resident MiB for the kernel to take the address space down, and what a busy machine took. */
 nsec_t exit_limit(const struct facts *f, const struct round_fact *r, uint64_t *ret_rss_kib);

@@ -207,9 +207,9 @@ const struct check check_exi_2 = {
 	       "systemd 90 s): everything still in flight is lost, nothing is flushed or removed.",
 	.proof = "From the return of the signal's call to the exit on the pidfd. Taking down the "
 		 "address space is the kernel's time, not the server's: 100 us for each resident MiB "
-		 "are added (exit_mmap, mm/mmap.c). So is, up to three graces, the time in which "
-		 "somebody waited for a CPU (PSI, kernel/sched/psi.c): a busy machine is not the server's "
-		 "doing. What holds it is charged to a more specific check "
+		 "are added (exit_mmap, mm/mmap.c). So is, up to three graces, the time in which it waited "
+		 "for a CPU (run_delay of its threads, kernel/sched/stats.h; where one has ended, PSI): a "
+		 "busy machine is not the server's doing. What holds it is charged to a more specific check "
 		 "if a client explains it (CON-6, PEER-1, PEER-2), a thread (RES-3), or the signal "
 		 "(SIG-3, SIG-4, SIG-6).",
 	.modes = "SD-EXIT-HANG, SD-INFLIGHT-DEADLINE, SD-SIG-LOST-WAKEUP, SD-STREAM-NEVER",

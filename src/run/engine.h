@@ -229,9 +229,10 @@ struct run {
 	nsec_t t_signal, t_prev_signal, t_grace;
 	struct pressure pressure;       /* at the first signal */
 	struct {
-		nsec_t next, ran, waited;       /* when it is looked at again; of all its threads */
-		bool starves;                   /* it would run, and has not since the last look */
-	} share;                        /* of the CPUs, once the grace is over on a busy machine */
+		struct cpu_look first, latest;  /* in a drain that takes long; once the grace is over on a busy machine */
+		nsec_t next, ran;               /* when it may be said again whether it starves; what all its threads had run */
+		bool starves;                   /* it would run, and has not for a while */
+	} share;                        /* of the CPUs, since the first signal */
 	unsigned n_signals;
 	int last_signo;
 	bool second_contract;

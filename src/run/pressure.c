@@ -1,10 +1,10 @@
-/* What a busy machine costs the target: the time in which the kernel says that somebody who could run had no CPU (PSI,
- * Documentation/accounting/psi.rst; kernel/sched/psi.c). It is not counted against the grace, up to
- * BUSY_AT_MOST graces: a server that had no CPU is not slow.
+/* What a busy machine costs the target is not counted against the grace, up to BUSY_AT_MOST graces: a server that had no CPU is not slow.
  *
- * PSI is an average over the CPUs that are not idle (collect_percpu_times()): who waits all the time at one of two that are busy is
- * counted for half of it. So when the grace is over on such a machine the target's own threads are asked how long they have
- * waited, and one that would run but does not get to it is waited for. */
+ * When the grace is over on such a machine, the target's threads and our own are asked how long they have been runnable and did not run
+ * (run_delay, kernel/sched/stats.h). A task takes that with it when it ends, so it is only the answer if none has. Otherwise it is the
+ * time in which the kernel says that somebody could run and had no CPU (PSI, Documentation/accounting/psi.rst; kernel/sched/psi.c),
+ * an average over the CPUs that are not idle (collect_percpu_times()): who waits all the time at one of two that are busy is counted
+ * for half of it, so what is known of the target's own counts if it is more. One that would run but does not get to it is waited for. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,57 +69,119 @@ nsec_t pressure_since(const struct world *w, const struct pressure *p)
 }
 
 #define SHARE_PERIOD (20 * NSEC_PER_MSEC)       /* some ticks: with each the kernel counts what a thread has run */
+#define LONG_WAIT (50 * NSEC_PER_MSEC)          /* most waits are over in no time; only for a long one is the beginning looked at */
 
-static void share_look(struct run *r, nsec_t now)
+/* The number that was given out last in our PID namespace (fs/proc/loadavg.c): how far it moves is how many tasks were made. -1: not to be had. */
+static long last_task(void)
 {
-	struct proc v[64];
-	unsigned n = target_tree(r, v, sizeof v / sizeof *v, false);
-	struct cpu_share share = {0};
+	char text[128];
+	int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd >= 0 ? pread(fd, text, sizeof text - 1, 0) : -1;
+	const char *last;
 
-	for (unsigned i = 0; i < n; i++)
-		census_cpu(v[i].pid, &share);
-	r->share.starves = share.runnable && (!r->share.next || share.ran == r->share.ran);
-	r->share.ran = share.ran;
-	r->share.waited = share.waited;
-	r->share.next = now + SHARE_PERIOD;
+	if (fd >= 0)
+		close(fd);
+	if (n <= 0)
+		return -1;
+	text[n] = '\0';
+	last = strrchr(text, ' ');
+	return last ? strtol(last, NULL, 10) : -1;
 }
 
-/* What the target itself has waited, as far as somebody can have. */
-static nsec_t own_wait(struct run *r, nsec_t now, nsec_t average, nsec_t within)
+/* What the target's threads have had of the CPUs, and what we ourselves waited: it waits for our answers. */
+static struct cpu_look share_look(struct run *r, nsec_t now)
 {
-	nsec_t most = average < (now - r->t_signal) / cpus() ? average * cpus() : now - r->t_signal, waited;
+	struct proc v[64];
+	struct cpu_share share, ours = {0};
+	long before, after = last_task();
 
-	if (!r->alive || most < SHARE_PERIOD || now >= r->t_signal + within + busy_part(most, within))
-		return 0;
-	if (now >= r->share.next)
-		share_look(r, now);
-	waited = r->share.starves ? r->share.next - r->t_signal - within : r->share.waited;
-	return waited < most ? waited : most;
+	for (int tries = 0; tries < 3; tries++) {       /* it may make one meanwhile */
+		unsigned n = target_tree(r, v, sizeof v / sizeof *v, false);
+
+		share = (struct cpu_share){0};
+		for (unsigned i = 0; i < n; i++)
+			census_cpu(v[i].pid, &share);
+		before = after;
+		after = last_task();
+		if (before == after)
+			break;
+	}
+	census_cpu(getpid(), &ours);
+	if (now >= r->share.next) {
+		r->share.starves = share.runnable && (!r->share.next || share.ran == r->share.ran);
+		r->share.ran = share.ran;
+		r->share.next = now + SHARE_PERIOD;
+	}
+	return (struct cpu_look){
+		.at = now, .target = share.waited, .ours = ours.waited, .tasks = share.tasks,
+		.last_task = before == after ? after : -1,
+	};
+}
+
+/* Is it known what all of its tasks have waited since the first look? What one that has ended had waited nobody can say, so as many must be
+ * there more as were made. */
+static bool all_known(const struct run *r)
+{
+	const struct cpu_look *a = &r->share.first, *b = &r->share.latest;
+
+	return a->tasks && b->at > a->at && a->last_task >= 0 && b->last_task >= a->last_task &&
+	       (long)b->tasks - (long)a->tasks == b->last_task - a->last_task;
+}
+
+/* Of a wait since the signal somebody can have had no CPU for that long at most. */
+static nsec_t most_of(nsec_t average, nsec_t since)
+{
+	return average < since / cpus() ? average * cpus() : since;
+}
+
+/* What a busy machine took since the signal: what the target and we have waited, where all of it is known. Else the average, or what
+ * the threads that are there have waited in their lives, if that is more. */
+static nsec_t taken_since_signal(struct run *r, nsec_t now, nsec_t average)
+{
+	nsec_t within = r->sc->expect.within, most = most_of(average, now - r->t_signal), own;
+	const struct cpu_look *a = &r->share.first, *b = &r->share.latest;
+
+	if (most < SHARE_PERIOD)
+		return average;
+	if (r->alive && now < r->t_signal + within + busy_part(most, within))
+		r->share.latest = share_look(r, now);
+	if (all_known(r))
+		own = b->target - a->target + b->ours - a->ours + a->at - r->t_signal + (r->alive ? 0 : r->t_exit - b->at);
+	else
+		own = b->target;
+	if (r->alive && r->share.starves && own < r->share.next - r->t_signal - within)
+		own = r->share.next - r->t_signal - within;
+	if (own > most)
+		own = most;
+	return all_known(r) || own > average ? own : average;
 }
 
 bool grace_over(struct run *r)
 {
-	nsec_t now = clock_now();
+	nsec_t now = clock_now(), within = r->sc->expect.within;
 
+	if (r->t_signal && r->alive && !r->share.first.at && now >= r->t_signal + LONG_WAIT)
+		r->share.first = share_look(r, now);
 	if (now < r->t_grace)
 		return false;
 	if (!r->t_signal)
 		return true;
-	nsec_t within = r->sc->expect.within, average = pressure_since(r->world, &r->pressure), own = own_wait(r, now, average, within);
-
-	r->t_grace = r->t_signal + within + busy_part(average > own ? average : own, within);
+	r->t_grace = r->t_signal + within + busy_part(taken_since_signal(r, now, pressure_since(r->world, &r->pressure)), within);
 	return now >= r->t_grace;
 }
 
-nsec_t busy_since_signal(const struct run *r)
+nsec_t grace_look(const struct run *r)
 {
-	nsec_t average = pressure_since(r->world, &r->pressure), given = r->t_grace - r->t_signal - r->sc->expect.within;
-
-	return average > given ? average : given;
+	return r->t_signal && r->alive && !r->share.first.at && r->t_signal + LONG_WAIT < r->t_grace ? r->t_signal + LONG_WAIT : r->t_grace;
 }
 
-/* Most waits are over in no time; only for a long one is the beginning looked at. */
-#define LONG_WAIT (50 * NSEC_PER_MSEC)
+nsec_t busy_since_signal(struct run *r)
+{
+	nsec_t given = r->t_grace - r->t_signal - r->sc->expect.within;
+	nsec_t taken = taken_since_signal(r, clock_now(), pressure_since(r->world, &r->pressure));
+
+	return taken > given ? taken : given;
+}
 
 bool patience_over(const struct world *w, struct patience *p, nsec_t now)
 {

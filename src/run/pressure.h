@@ -17,10 +17,18 @@ struct patience {
 	struct pressure pressure;
 };
 
+/* What there was to know of the CPUs at one time: ns that the target's threads and ours had been runnable and did not run. */
+struct cpu_look {
+	nsec_t at, target, ours;
+	uint32_t tasks;         /* of the target */
+	long last_task;         /* the number that was given to a task last; -1: not known */
+};
+
 void pressure_open(struct world *w);
 void pressure_close(struct world *w);
 void pressure_begin(const struct world *w, struct pressure *p);
 nsec_t pressure_since(const struct world *w, const struct pressure *p);         /* ns since then; 0 where the kernel does not say */
 bool patience_over(const struct world *w, struct patience *p, nsec_t now);      /* moves until by it, by BUSY_AT_MOST waits at most */
 bool grace_over(struct run *r);                                                 /* moves t_grace by it, by BUSY_AT_MOST graces at most */
-nsec_t busy_since_signal(const struct run *r);                                  /* ns; at least what t_grace was moved by */
+nsec_t grace_look(const struct run *r);                                         /* when grace_over() is to be asked next */
+nsec_t busy_since_signal(struct run *r);                                        /* ns; at least what t_grace was moved by */

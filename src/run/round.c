@@ -152,7 +152,7 @@ static bool round_over(struct run *r)
 		r->look = clock_now() + NSEC_PER_MSEC;
 		return r->alive || r->harness_killed || r->look > r->t_grace + r->sc->arm_within || !still_delivered(r);
 	}
-	r->look = r->t_grace;
+	r->look = grace_look(r);
 	if (r->alive || actions_pending(r))
 		return false;
 	/* what the kernel has queued for the clients by now belongs to the story */

@@ -12,7 +12,7 @@ static bool exited(struct run *r)
 {
 	if (grace_over(r))
 		return true;
-	r->look = r->t_grace;
+	r->look = grace_look(r);
 	return !r->alive;
 }
 

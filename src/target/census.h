@@ -42,6 +42,7 @@ bool census_socket_low(pid_t pid, uint32_t inode, struct holder *ret);
  * wait is counted when it is over, the time on a CPU with every tick). Added to *add. */
 struct cpu_share {
 	nsec_t ran, waited;
+	uint32_t tasks;         /* threads that were asked */
 	bool runnable;          /* one of them runs, or would if it had a CPU */
 };
 void census_cpu(pid_t pid, struct cpu_share *add);

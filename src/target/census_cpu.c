@@ -32,6 +32,7 @@ static bool look(int tid, void *arg)
 	if (proc_read(w->pid, name, text, sizeof text) > 0) {
 		w->share->ran += (nsec_t)strtoull(text, &end, 10);
 		w->share->waited += (nsec_t)strtoull(end, NULL, 10);
+		w->share->tasks++;
 	}
 	return true;
 }
