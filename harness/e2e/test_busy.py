@@ -93,3 +93,41 @@ def test_a_child_that_has_ended_is_not_forgotten(cli):
     assert exi["outcome"] == "PASS", got
     signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
     assert exited["t"] - signal["t"] > 6e8
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
+def test_of_many_processes_the_last_one_counts_too(cli):
+    """More than are asked, and it is the last of them that had no CPU."""
+    many = """
+import os, select, signal, socket, sys, time
+s = socket.socket()
+s.bind(("127.0.0.1", int(sys.argv[1])))
+told, tell = os.pipe()
+kids = []
+def end(*_):
+    os.kill(kids[-1], signal.SIGUSR1)
+    os.read(told, 1)
+    for kid in kids:
+        os.kill(kid, signal.SIGKILL)
+    os._exit(0)
+def burn(*_):
+    while time.process_time() < %s:
+        pass
+    os.write(tell, b".")
+signal.signal(signal.SIGUSR1, burn)
+for _ in range(80):
+    kids.append(os.fork())
+    if not kids[-1]:
+        while True:
+            signal.pause()
+signal.signal(signal.SIGTERM, end)
+s.listen()
+while True:
+    signal.pause()
+"""
+    with support.busy_loops(2 * os.cpu_count()):
+        got, exi, events = end(cli, "0.5", server=many)
+    assert exi["outcome"] == "PASS", got
+    signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
+    assert exited["t"] - signal["t"] > 6e8

@@ -170,56 +170,6 @@ START_TEST(exi_2_border)
 }
 END_TEST
 
-START_TEST(exi_2_busy_machine)
-{
-	starts();
-	signalled();
-	closes_listener(MS(6));
-	exits(MS(10105), 0);
-	add(MS(10106), EV_CPU_WAIT, -1, 150 * NSEC_PER_MSEC, 0, NULL);
-	over(MS(10200));
-	is("EXI-2", PASS);
-	says("EXI-2", "150ms because the machine was busy");
-}
-END_TEST
-
-START_TEST(exi_2_busy_is_bounded)
-{
-	starts();
-	signalled();
-	closes_listener(MS(6));
-	exits(MS(40105), 0);
-	add(MS(40106), EV_CPU_WAIT, -1, 45 * NSEC_PER_SEC, 0, NULL);
-	over(MS(40200));
-	fails("EXI-2");
-}
-END_TEST
-
-static void killed_on_a_busy_machine(const char *suspect)
-{
-	starts();
-	signalled();
-	closes_listener(MS(6));
-	add(MS(40005), EV_CPU_WAIT, -1, 39 * NSEC_PER_SEC, 0, NULL);
-	hangs(suspect);
-	over(MS(40100));
-}
-
-START_TEST(exi_2_starved)
-{
-	killed_on_a_busy_machine("main thread 'python' in running; no client socket open");
-	is("EXI-2", UNSURE);
-	says("EXI-2", "the machine was too busy to say");
-}
-END_TEST
-
-START_TEST(exi_2_asleep_on_a_busy_machine)
-{
-	killed_on_a_busy_machine("main thread 'python' in futex_wait; no client socket open");
-	fails("EXI-2");
-}
-END_TEST
-
 START_TEST(exi_2_late)
 {
 	ends_after_grace(MS(100));
@@ -493,7 +443,7 @@ int main(void)
 	T(peer_2), T(peer_2_never_closes), T(exi_1), T(exi_1_deadline), T(exi_1_at_once),
 	T(exi_1_deadline_cuts_a_request), T(exi_1_143), T(exi_1_raised_again);
 	T(exi_1_130_is_not_143), T(exi_1_oom), T(exi_1_set), T(exi_2_teardown_is_allowed), T(exi_2_border);
-	T(exi_2_busy_machine), T(exi_2_busy_is_bounded), T(exi_2_starved), T(exi_2_asleep_on_a_busy_machine), T(exi_2_late), T(exi_2_goroutines), T(exi_3), T(exi_3_words), T(exi_4);
+	T(exi_2_late), T(exi_2_goroutines), T(exi_3), T(exi_3_words), T(exi_4);
 	T(exi_4_not_logged), T(exi_4_lost), T(exi_4_lost_last), T(exi_4_named_early), T(exi_4_lossy), T(exi_4_full_disk), T(exi_4_full_disk_lost_nothing), T(exi_4_forced), T(exi_4_line), T(exi_4_other_line);
 	T(gate_never_released);
 	return rig_main(s);

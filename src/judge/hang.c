@@ -217,13 +217,14 @@ static const struct round_fact *alone_after(const struct facts *f, const struct 
 }
 
 /* It was killed when the machine had been busy for longer than can be waited for, and a thread of it could run. One of which the
- * kernel's clock says that it did (" is busy: ") had its CPU. */
+ * kernel's clock says that it did (" is busy: ") had its CPU, unless it is known to have had less than a grace of it in all. */
 bool starved(const struct facts *f, const struct round_fact *r)
 {
-	nsec_t waited = cpu_wait_of(f, r);
+	nsec_t waited = cpu_wait_of(f, r), ran = r->cpu_wait ? fact_b(f, r->cpu_wait) : 0;
+	const char *seen = fact_text(f, r->autopsy);
 
 	return r->kill && waited > 0 && waited >= busy_part(NSEC_NEVER, grace_of(f)) &&
-	       strstr(fact_text(f, r->autopsy), " in running");
+	       (strstr(seen, " in running") || (strstr(seen, " is busy: ") && ran > 0 && ran < grace_of(f)));
 }
 
 struct hung hang_find(const struct facts *f, const struct round_fact *r)

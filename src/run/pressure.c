@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "run/engine.h"
+#include "target/iso.h"
 
 /* "some avg10=0.00 avg60=0.00 avg300=0.00 total=MICROSECONDS", first line; reading brings total up to date. -1: not to be had. */
 static nsec_t total_of(int fd)
@@ -92,12 +93,12 @@ static long last_task(void)
 static struct cpu_look share_look(struct run *r, nsec_t now)
 {
 	struct proc v[64];
+	unsigned n = 0, max = sizeof v / sizeof *v;
 	struct cpu_share share, ours = {0};
 	long before, after = last_task();
 
 	for (int tries = 0; tries < 3; tries++) {       /* it may make one meanwhile */
-		unsigned n = target_tree(r, v, sizeof v / sizeof *v, false);
-
+		n = target_tree(r, v, max, false);
 		share = (struct cpu_share){0};
 		for (unsigned i = 0; i < n; i++)
 			census_cpu(v[i].pid, &share);
@@ -113,13 +114,13 @@ static struct cpu_look share_look(struct run *r, nsec_t now)
 		r->share.next = now + SHARE_PERIOD;
 	}
 	return (struct cpu_look){
-		.at = now, .target = share.waited, .ours = ours.waited, .tasks = share.tasks,
-		.last_task = before == after ? after : -1,
+		.at = now, .target = share.waited, .ours = ours.waited, .ran = share.ran, .tasks = share.tasks,
+		.last_task = before == after && n < max && r->world->got & ISO_PID ? after : -1,
 	};
 }
 
 /* Is it known what all of its tasks have waited since the first look? What one that has ended had waited nobody can say, so as many must be
- * there more as were made. */
+ * there more as were made. Nobody else must be in that PID namespace: on the host others fork, and it may wait for one that is not its own. */
 static bool all_known(const struct run *r)
 {
 	const struct cpu_look *a = &r->share.first, *b = &r->share.latest;
@@ -175,12 +176,13 @@ nsec_t grace_look(const struct run *r)
 	return r->t_signal && r->alive && !r->share.first.at && r->t_signal + LONG_WAIT < r->t_grace ? r->t_signal + LONG_WAIT : r->t_grace;
 }
 
-nsec_t busy_since_signal(struct run *r)
+void busy_record(struct run *r)
 {
 	nsec_t given = r->t_grace - r->t_signal - r->sc->expect.within;
 	nsec_t taken = taken_since_signal(r, clock_now(), pressure_since(r->world, &r->pressure));
+	nsec_t ran = all_known(r) ? (r->share.latest.ran - r->share.first.ran) / cpus() + 1 : 0;
 
-	return taken > given ? taken : given;
+	events_add(r->ev, EV_CPU_WAIT, -1, taken > given ? taken : given, ran, NULL);
 }
 
 bool patience_over(const struct world *w, struct patience *p, nsec_t now)

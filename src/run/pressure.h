@@ -19,7 +19,7 @@ struct patience {
 
 /* What there was to know of the CPUs at one time: ns that the target's threads and ours had been runnable and did not run. */
 struct cpu_look {
-	nsec_t at, target, ours;
+	nsec_t at, target, ours, ran;   /* ran: the target's */
 	uint32_t tasks;         /* of the target */
 	long last_task;         /* the number that was given to a task last; -1: not known */
 };
@@ -31,4 +31,4 @@ nsec_t pressure_since(const struct world *w, const struct pressure *p);         
 bool patience_over(const struct world *w, struct patience *p, nsec_t now);      /* moves until by it, by BUSY_AT_MOST waits at most */
 bool grace_over(struct run *r);                                                 /* moves t_grace by it, by BUSY_AT_MOST graces at most */
 nsec_t grace_look(const struct run *r);                                         /* when grace_over() is to be asked next */
-nsec_t busy_since_signal(struct run *r);                                        /* ns; at least what t_grace was moved by */
+void busy_record(struct run *r);                                                /* CPU_WAIT: at least what t_grace was moved by */

@@ -253,7 +253,7 @@ static void drain(struct run *r)
 	/* the signal may hang on an event that never comes: then this ends it */
 	pump(r, round_over, unsignalled);
 	if (r->t_signal)
-		events_add(r->ev, EV_CPU_WAIT, -1, busy_since_signal(r), 0, NULL);
+		busy_record(r);
 	if (r->world->interrupted)
 		return;
 	/* it may have gone between two looks */

@@ -37,7 +37,7 @@ static void still_alive(struct run *r)
 
 	if (census_one(r->pid, false, &p) == 0 && p.exiting)
 		return;
-	events_add(r->ev, EV_CPU_WAIT, -1, busy_since_signal(r), 0, NULL);
+	busy_record(r);
 	int status = ask_and_wait(r, "/", NSEC_PER_SEC);
 
 	if (status)

@@ -1,0 +1,85 @@
+/* EXI-2 on a busy machine. */
+#include "judge_exits.h"
+
+START_TEST(exi_2_busy_machine)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	exits(MS(10105), 0);
+	add(MS(10106), EV_CPU_WAIT, -1, 150 * NSEC_PER_MSEC, 0, NULL);
+	over(MS(10200));
+	is("EXI-2", PASS);
+	says("EXI-2", "150ms because the machine was busy");
+}
+END_TEST
+
+START_TEST(exi_2_busy_is_bounded)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	exits(MS(40105), 0);
+	add(MS(40106), EV_CPU_WAIT, -1, 45 * NSEC_PER_SEC, 0, NULL);
+	over(MS(40200));
+	fails("EXI-2");
+}
+END_TEST
+
+static void killed_on_a_busy_machine(const char *suspect, int ran_s)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	add(MS(40005), EV_CPU_WAIT, -1, 39 * NSEC_PER_SEC, ran_s * NSEC_PER_SEC, NULL);
+	hangs(suspect);
+	over(MS(40100));
+}
+
+START_TEST(exi_2_starved)
+{
+	killed_on_a_busy_machine("main thread 'python' in running; no client socket open", 0);
+	is("EXI-2", UNSURE);
+	says("EXI-2", "the machine was too busy to say");
+}
+END_TEST
+
+/* It ran in the two looks of the autopsy, and had little of a CPU before. */
+START_TEST(exi_2_starved_and_busy)
+{
+	killed_on_a_busy_machine("main thread 'python' is busy: it ran 90 % of the time between two looks; no client socket open", 9);
+	is("EXI-2", UNSURE);
+}
+END_TEST
+
+/* Nobody knows what it had, or it had a grace and more. */
+START_TEST(exi_2_busy)
+{
+	killed_on_a_busy_machine("main thread 'python' is busy: it ran 90 % of the time between two looks; no client socket open", _i * 11);
+	fails("EXI-2");
+}
+END_TEST
+
+START_TEST(exi_2_asleep_on_a_busy_machine)
+{
+	killed_on_a_busy_machine("main thread 'python' in futex_wait; no client socket open", 1);
+	fails("EXI-2");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("judge: a busy machine");
+	TCase *tc = tcase_create("busy");
+
+	suite_add_tcase(s, tc);
+	tcase_add_checked_fixture(tc, rig_setup, rig_teardown);
+	tcase_add_test(tc, exi_2_busy_machine);
+	tcase_add_test(tc, exi_2_busy_is_bounded);
+	tcase_add_test(tc, exi_2_starved);
+	tcase_add_test(tc, exi_2_starved_and_busy);
+	tcase_add_test(tc, exi_2_asleep_on_a_busy_machine);
+	tcase_add_loop_test(tc, exi_2_busy, 0, 2);
+
+	return rig_main(s);
+}
