@@ -18,6 +18,8 @@ HABITS = [
     ("--ticks --binary", ALL, "", ""),
     ("--ticks --fragments", ALL, "", ""),
     ("--pings", ALL, "", ""),
+    # each pong of ours is acknowledged by the next ping only: that is not a request that it has not read
+    ("--pings --computes", "in-flight", "", ""),
     ("--odd-head --long-reason --code 1012", ALL, "", ""),
     ("--close-twice", ALL, "", ""),
     ("--talks-on", ALL, "", ""),

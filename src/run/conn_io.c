@@ -72,6 +72,7 @@ void request_sent(struct run *r, struct conn *c)
 	bool part = c->withheld && !(c->client->proto->upgrades && phase != PHASE_HALF_HEADER && phase != PHASE_HALF_BODY);
 
 	c->asking = false;
+	c->replied = 0;
 	/* a pipeline went in one send */
 	for (; c->told < c->asked - part; c->told++) {
 		conn_nonce(r, c, c->told, nonce);
@@ -140,7 +141,10 @@ static void conn_reply(struct run *r, struct conn *c, struct buf *reply)
 		buf_free(reply);
 		return;
 	}
+	size_t before = c->unsent ? c->unsent->all.n : 0;
+
 	conn_queue(c, reply, reply->n);
+	c->replied += c->unsent ? (uint32_t)(c->unsent->all.n - before) : 0;
 	conn_flush(r, c);
 }
 

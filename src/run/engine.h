@@ -58,6 +58,7 @@ struct conn {
 	struct conn *next_pending;              /* list of conns not yet proven */
 	struct unsent *unsent;                  /* what is to be sent; NULL: nothing */
 	uint32_t request_n;                     /* bytes of the request, or the part of one, that was handed over last */
+	uint32_t replied;                       /* bytes that the protocol itself has sent behind it: pongs */
 	uint32_t rest_at;                       /* where the part of the last request begins that the phase withholds */
 	int32_t index;
 	uint32_t src_ip;                        /* network order */

@@ -25,6 +25,7 @@ def arguments():
     parser.add_argument("--port", type=int, required=True)
     for flag, why in (("greets", "a message in the same segment as the 101"), ("ticks", "sends a message every 20 ms"), ("binary", "binary ticks"),
                       ("fragments", "ticks in three frames, with a ping between them"), ("pings", "a ping every 20 ms; who does not answer is dropped"),
+                      ("computes", "works on a message for 60 ms before it answers, and sends nothing else meanwhile"),
                       ("odd-head", "a 101 in lower case, with more fields than needed"), ("long-reason", "a Close of 125 bytes, not in ASCII"),
                       ("no-code", "a Close without a code"), ("close-twice", "a second Close behind the client's, as some libraries send"),
                       ("talks-on", "a message behind its own Close"), ("never-hears", "closes when the client's Close has come, without reading it"),
@@ -109,6 +110,9 @@ class Socket:
         elif opcode == PONG:
             self.unanswered = 0
         elif opcode != CLOSE and whole and not self.closing:
+            begin = time.monotonic()
+            while self.options.computes and time.monotonic() < begin + 0.06:
+                pass
             self.writer.write(frame(TEXT, data))
         elif opcode == CLOSE and (not self.closing or self.options.close_twice):
             self.closing = True
