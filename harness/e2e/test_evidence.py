@@ -171,3 +171,14 @@ def test_what_the_kernel_still_delivers_is_waited_for(cli):
     at = {e["kind"]: e["t"] for e in support.read_events(cli.cwd / "run" / "x")}
     assert got.status == 0 and got.json["scenarios"][0]["outcome"] == "PASS", got
     assert at["exit"] < at["wire-server-fin"] and at["answer"] > at["signal"] + 300_000_000, at
+
+
+def test_what_came_while_the_kernel_was_asked_is_read(cli):
+    """The last bytes and the FIN come after the loop was asked for the last time and before the look at the server's end, which
+    says then that nothing comes any more: they are here, and belong to the round."""
+    shim = cli.cwd / "slow_look.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, support.ROOT / "harness/e2e/slow_look.c", "-ldl"], check=True)
+    (cli.cwd / "x.yaml").write_text("clients:\n  - {name: asks, phase: waiting, request: GET /hold}\n")
+    got = cli("run", "x.yaml", "--grace", "10s", "--out", "run", "-P", "http1", "-o", "json", "--",
+              sys.executable, "-S", "-c", LEAVES_IT_TO_THE_KERNEL, "${PORT}", env={"LD_PRELOAD": shim})
+    assert got.status == 0 and got.json["scenarios"][0]["outcome"] == "PASS", got

@@ -17,6 +17,11 @@ struct patience {
 	struct pressure pressure;
 };
 
+static inline struct patience patience_until(nsec_t start, nsec_t until)
+{
+	return (struct patience){.start = start, .asked = until, .until = until};
+}
+
 /* What there was to know of the CPUs at one time: ns that the target's threads and ours had been runnable and did not run. */
 struct cpu_look {
 	nsec_t at, target, ours, ran;   /* ran: the target's */

@@ -2,6 +2,7 @@
  * pumps the loop until the kernel says so. */
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -52,7 +53,7 @@ static bool watch_log(struct run *r)
 
 bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 {
-	struct patience p = {.start = clock_now(), .asked = until, .until = until};
+	struct patience p = patience_until(clock_now(), until);
 
 	for (;;) {
 		if (r->world->interrupted)
@@ -112,11 +113,31 @@ static bool sends_alone(const struct diag_row *row)
 	return row->state == TCP_FIN_WAIT1 || row->state == TCP_CLOSING || row->state == TCP_LAST_ACK;
 }
 
-/* Can anything still come on this connection? */
-static bool conn_settled(struct run *r, struct conn *c)
+/* The kernel has something for this client that the loop has not shown it yet. Asked after the look at the server's end: what that
+ * one sent before the look is here by now (its FIN is acknowledged, or it is gone), whenever the loop last asked. */
+static bool lies_here(const struct conn *c)
+{
+	struct pollfd p = {.fd = c->w.fd, .events = POLLIN};
+
+	/* streams have their connection's socket, and that one is always listened to */
+	return (c->car || c->w.events & EPOLLIN) && poll(&p, 1, 0) == 1 && !(p.revents & POLLNVAL);
+}
+
+/* Its server's end: can anything still come from there? */
+static bool nothing_comes(struct run *r, const struct conn *c)
 {
 	struct diag_row row = {0};
 
+	if (diag_of(r, c, &row) <= 0)
+		return true;            /* none any more: a ghost, or its last words are here */
+	if (row.inode && c->asked > c->answered)
+		return false;           /* the root is gone, and a process that it left behind may still answer */
+	return !sends_alone(&row);
+}
+
+/* Can anything still come on this connection? */
+static bool conn_settled(struct run *r, struct conn *c)
+{
 	if (c->w.fd < 0 || c->state == CONN_OVER || c->eof)
 		return true;
 	/* a SYN that was dropped is sent again after a second; only the answer to it tells refused from hung */
@@ -124,11 +145,7 @@ static bool conn_settled(struct run *r, struct conn *c)
 		return false;
 	if (!c->reading)
 		return true;            /* a client that does not read does not see the end */
-	if (diag_of(r, c, &row) <= 0)
-		return true;            /* no server end any more, and nothing came: a ghost, or the loop shows it next */
-	if (row.inode && c->asked > c->answered)
-		return false;           /* the root is gone, and a process that it left behind may still answer */
-	return !sends_alone(&row);
+	return nothing_comes(r, c) && !lies_here(c);
 }
 
 /* It ended by itself, and the kernel still has bytes of its for a client that reads: how fast that goes is our doing. */
@@ -139,8 +156,9 @@ static bool still_delivered(struct run *r)
 	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
 		struct conn *c = r->conns[i];
 
-		if (c->w.fd >= 0 && c->state != CONN_OVER && !c->eof && c->reading && diag_of(r, c, &row) > 0 && !row.inode &&
-		    sends_alone(&row))
+		if (c->w.fd < 0 || c->state == CONN_OVER || c->eof || !c->reading)
+			continue;
+		if ((diag_of(r, c, &row) > 0 && !row.inode && sends_alone(&row)) || lies_here(c))
 			return true;
 	}
 	return false;
@@ -241,7 +259,6 @@ void round_end(struct run *r)
 	actions_free(r);
 	places_clean(r);
 }
-
 
 /* From the armed state to the exit, or to the end of the grace. */
 static void drain(struct run *r)
