@@ -119,7 +119,8 @@ static nsec_t hard_stop(const struct scenario *sc)
 	rounds += sc->restart.how == RESTART_AFTER_EXIT || sc->restart.how == RESTART_CRASH;
 	rounds += sc->n_signals > 1 || (sc->n_signals && sc->signals[0].count > 1);     /* the first alone, after a hang */
 	if (restart_hands_over(&sc->restart))
-		round += (sc->restart.times + 3) * (3 * sc->restart.within + armed) + first + 3 * armed + sc->expect.within;
+		/* each waits for who takes the signal, the new one, the old one's end, and the stream and the server at rest */
+		round += (sc->restart.times + 3) * (5 * sc->restart.within + armed) + first + 3 * armed + sc->expect.within;
 	if (sc->sweep)
 		return (sc->sweep + 1) * (sc->target.ready_within + sc->expect.within + NSEC_PER_SEC);
 	return rounds * round;

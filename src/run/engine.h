@@ -158,6 +158,11 @@ struct hand {
 	bool pause;                             /* nobody asks anything: the census is of the server alone */
 	bool over;                              /* the stream ends */
 	bool late;                              /* an old generation outlived its time: it is not waited for again */
+	bool known;                             /* reload_disposition and end_disposition are */
+	unsigned reload_disposition, end_disposition;   /* what the first generation does with restart.send, with signals[0] */
+	pid_t taker;                            /* who is to get the next signal, */
+	int taken;                              /* which one, */
+	unsigned as_before;                     /* and what the first generation does with it: waited for */
 	uint32_t goal, seen, nudges;            /* answers awaited, at the last look; connections put in the place of stuck ones */
 	nsec_t t_seen, t_look;
 };
@@ -467,6 +472,7 @@ int target_launch(struct run *r, char **argv, int tty, struct launched *ret);
 int handovers(struct run *r);
 bool has_loops(const struct run *r);
 void hand_over_end(struct run *r);                              /* no generations any more */
+void heir_settle(struct run *r);                                /* until the last generation takes its signal as the first did */
 
 /* heir.c: the last generation's own end */
 int heir_round(struct run *r);

@@ -158,15 +158,70 @@ static char **new_command(struct run *r)
 	return argv;
 }
 
+/* What would become of it there: caught, ignored, blocked. */
+static unsigned disposition(const struct proc *p, int signo)
+{
+	uint64_t bit = signo > 0 && signo <= 64 ? UINT64_C(1) << (signo - 1) : 0;
+
+	return (p->sigcgt & bit ? 1 : 0) | (p->sigign & bit ? 2 : 0) | (p->sigblk & bit ? 4 : 0);
+}
+
+/* What the first generation does with the signals of the scenario, at rest. */
+static void dispositions_learn(struct run *r)
+{
+	const struct restart_spec *s = &r->sc->restart;
+	struct hand *h = r->hand;
+	struct proc p;
+
+	h->known = s->how != RESTART_COMMAND && census_one(s->newest ? generation_leader(r) : r->pid, false, &p) == 0;
+	if (!h->known)
+		return;
+	h->reload_disposition = disposition(&p, s->signo);
+	h->end_disposition = r->sc->n_signals ? disposition(&p, r->sc->signals[0].signo) : 0;
+}
+
+static bool takes_it(struct run *r)
+{
+	struct hand *h = r->hand;
+	struct proc p;
+
+	nudge(r);
+	r->look = clock_now() + LOOK_EVERY;
+	return !r->alive || census_one(h->taker, false, &p) < 0 || disposition(&p, h->taken) == h->as_before;
+}
+
+/* Who serves may still be in its start, deaf to a signal or killed by it: HAProxy's master executes itself twice, with the workers
+ * at work, and ignores SIGUSR2 meanwhile. Whether it can be told twice in that time is not what a scenario of hand-overs asks. */
+static void taker_settle(struct run *r, pid_t pid, int signo, unsigned as_before)
+{
+	struct hand *h = r->hand;
+
+	if (!h->known || pid <= 0)
+		return;
+	h->taker = pid;
+	h->taken = signo;
+	h->as_before = as_before;
+	if (!pump(r, takes_it, clock_now() + r->sc->restart.within) && !r->world->interrupted)
+		events_addf(r->ev, EV_NOTE, -1, 0, 0, "process %d does not treat %s as the first generation did", pid, signal_name(signo));
+}
+
+void heir_settle(struct run *r)
+{
+	if (r->sc->n_signals)
+		taker_settle(r, r->pid, r->sc->signals[0].signo, r->hand->end_disposition);
+}
+
 /* What makes the target hand over. *ret_new: the process that a command started, pid 0 if it was a signal. */
 static int trigger(struct run *r, struct launched *ret_new)
 {
 	const struct restart_spec *s = &r->sc->restart;
 	struct hand *h = r->hand;
 
-	generation_look(r);     /* who listens by now belongs to the time before */
+	generation_look(r);
 	pid_t to = s->newest ? generation_leader(r) : r->pid;
 
+	taker_settle(r, to, s->signo, h->reload_disposition);
+	generation_look(r);     /* who listens by now belongs to the time before */
 	*ret_new = (struct launched){.pidfd = -1};
 	h->attempt++;
 	if (s->how == RESTART_COMMAND) {
@@ -320,6 +375,7 @@ static int begin(struct run *r)
 	if (!r->n_ports)
 		return err_at(r->err, r->sc->at, "restart: a target without a port hands nothing over");
 	generation_look(r);
+	dispositions_learn(r);
 	return clients_arm(r);
 }
 

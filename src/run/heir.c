@@ -59,6 +59,7 @@ int heir_round(struct run *r)
 		return 0;
 	}
 	find_heir(r);
+	heir_settle(r);
 	clients_end(r, "the hand-overs are over");
 	hand_over_end(r);
 	r->ev->round++;

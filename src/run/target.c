@@ -36,7 +36,8 @@ static struct tree_sum tree_sum(struct run *r)
 	for (unsigned i = 0; i < s.procs; i++) {
 		s.threads += v[i].threads;
 		s.fds += v[i].fds == UINT32_MAX ? 0 : v[i].fds;
-		s.runs |= v[i].state == 'R' || (v[i].threads > 1 && census_runs(v[i].pid));
+		/* D: it waits for a page of its program, say, and goes on */
+		s.runs |= v[i].state == 'R' || v[i].state == 'D' || (v[i].threads > 1 && census_runs(v[i].pid));
 	}
 	return s;
 }
@@ -68,6 +69,7 @@ void root_settle(struct run *r)
 	int signo = r->sc->n_signals ? r->sc->signals[0].signo : 0;
 	uint64_t bit = signo > 0 && signo <= 64 ? UINT64_C(1) << (signo - 1) : 0;
 	nsec_t began = clock_now(), pause = 20 * NSEC_PER_USEC;
+	struct patience hears = patience_until(began, began + 50 * NSEC_PER_MSEC), is_deaf = patience_until(began, began + 500 * NSEC_PER_MSEC);
 	unsigned asleep = 0;
 	struct proc p;
 
@@ -76,7 +78,7 @@ void root_settle(struct run *r)
 
 		asleep = p.state == 'R' || p.state == 'D' ? 0 : asleep + 1;
 		/* starting, it sleeps now and then; for good it does with a signalfd, in sigwait(), or where nobody thought of a handler */
-		if (asleep > (deaf ? 50 : 0) || clock_now() > began + (deaf ? 500 : 50) * NSEC_PER_MSEC)
+		if (asleep > (deaf ? 50 : 0) || patience_over(r->world, deaf ? &is_deaf : &hears, clock_now()))
 			return;
 		/* the first answer is just out: most go back to sleep at once */
 		pump(r, nothing, clock_now() + pause);
@@ -88,8 +90,8 @@ void root_settle(struct run *r)
  * starts computes; all of them asleep for three ticks have come to where they wait. */
 void workers_settle(struct run *r)
 {
-	nsec_t now = clock_now(), until = now + 500 * NSEC_PER_MSEC;
-	struct patience p = {.start = now, .asked = until, .until = until};
+	nsec_t now = clock_now();
+	struct patience p = patience_until(now, now + 500 * NSEC_PER_MSEC);
 	struct proc v[2];
 
 	if (!r->alive || target_tree(r, v, 2, false) < 2)
