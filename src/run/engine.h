@@ -62,20 +62,20 @@ struct conn {
 	uint32_t rest_at;                       /* where the part of the last request begins that the phase withholds */
 	int32_t index;
 	uint32_t src_ip;                        /* network order */
+	uint32_t number;                        /* mux.c: of the streams on its connection, from 1; 0: not opened */
 	nsec_t t_read;                          /* when its request was first seen read, or its greeting heard; 0: not yet */
 	uint16_t src_port;
-	uint8_t state;
 	uint16_t asked, answered;               /* requests handed over, answers complete */
 	uint16_t told;                          /* of those asked, with a REQUEST event: whole */
+	uint8_t state;
 	bool unproven : 1, reading : 1, eof : 1, owed : 1, answering : 1, withheld : 1, first_byte : 1, head_seen : 1;
 	bool gate_hit : 1, bad : 1, connected : 1, continued : 1, read_any : 1, looped : 1, paused : 1, was_reset : 1;
 	bool hearing : 1, greeted : 1;          /* see greeting.c */
 	bool asking : 1;                        /* a request is being handed over */
 	bool started : 1;                       /* st is in use: see answer_end */
 	bool to_ask : 1, above : 1;             /* mux.c: waits for SETTINGS; answered although GOAWAY disowned it */
-	uint16_t heard;                         /* generation that this answer names, plus 1; 0: none yet */
-	uint32_t number;                        /* mux.c: of the streams on its connection, from 1; 0: not opened */
-	pid_t heard_pid;
+	/* generation that this answer names, plus 1, 0: none yet (restart.times is at most 1000); and its process (PID_MAX_LIMIT, 2^22) */
+	uint32_t heard : 10, heard_pid : 22;
 	struct carrier *car;                    /* mux.c: NULL where a connection carries one request at a time */
 	union {                                 /* what is multiplexed has no greeting */
 		struct conn *next_hearing;      /* list of those that wait for the server's greeting */

@@ -205,19 +205,19 @@ static void learn_label(struct run *r, struct conn *c, const char *text)
 
 	for (unsigned i = h->n_labels; i-- > 0;)
 		if (!strcmp(h->labels[i].text, text)) {
-			c->heard = (uint16_t)(h->labels[i].generation + 1);
-			c->heard_pid = h->labels[i].pid;
+			c->heard = (h->labels[i].generation + 1u) & 0x3ff;
+			c->heard_pid = (uint32_t)h->labels[i].pid & 0x3fffff;
 			return;
 		}
 	generation_look(r);
 	m = pid > 1 ? member_of(h, pid) : NULL;
-	c->heard = (uint16_t)((m ? m->generation : h->found) + 1);
-	c->heard_pid = m ? pid : 0;
+	c->heard = ((m ? m->generation : h->found) + 1) & 0x3ff;
+	c->heard_pid = m ? (uint32_t)pid & 0x3fffff : 0;
 	if (h->n_labels == MAX_LABELS)
 		return;
 	snprintf(h->labels[h->n_labels].text, sizeof h->labels[0].text, "%s", text);
 	h->labels[h->n_labels].generation = (uint16_t)(c->heard - 1);
-	h->labels[h->n_labels++].pid = c->heard_pid;
+	h->labels[h->n_labels++].pid = (pid_t)c->heard_pid;
 }
 
 void generation_hear(struct run *r, struct conn *c, const uint8_t *p, size_t n)
