@@ -86,6 +86,17 @@ def test_who_sleeps_too_long_is_charged_for_what_it_slept(cli):
 
 
 @pytest.mark.alone
+def test_a_thread_that_has_ended_excuses_only_its_own_time(cli):
+    """Nobody knows what that one has waited, and so the machine's average counts: while it was there, not for the whole drain."""
+    threads = SERVER.replace("import signal", "import threading, signal").replace(
+        "    while time", "    threading.Thread(target=time.sleep, args=(0.2,)).start()\n    while time")
+    with support.busy_loops(2 * os.cpu_count()):
+        got, exi, events = end(cli, "0.001 or not time.sleep(2)", server=threads)
+    [waited] = [e["waited_ns"] for e in events if e["kind"] == "cpu-wait"]
+    assert exi["outcome"] == "FAIL" and waited < 12e8, got
+
+
+@pytest.mark.alone
 @pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
 def test_a_child_that_has_ended_is_not_forgotten(cli):
     """It was the child that had no CPU. Once it is gone nobody knows what it has waited: the machine's average counts."""

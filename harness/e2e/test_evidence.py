@@ -182,3 +182,34 @@ def test_what_came_while_the_kernel_was_asked_is_read(cli):
     got = cli("run", "x.yaml", "--grace", "10s", "--out", "run", "-P", "http1", "-o", "json", "--",
               sys.executable, "-S", "-c", LEAVES_IT_TO_THE_KERNEL, "${PORT}", env={"LD_PRELOAD": shim})
     assert got.status == 0 and got.json["scenarios"][0]["outcome"] == "PASS", got
+
+
+HOLDS = """
+import signal, socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+held = []
+def end(*_):
+    s.close()
+    held.pop(0).close()
+    time.sleep(60)
+signal.signal(signal.SIGTERM, end)
+s.listen()
+while True:
+    held.append(s.accept()[0])
+"""
+
+
+def test_who_holds_it_is_asked_before_the_grace_is_over(cli):
+    """What a busy machine adds to the grace may be long enough for the client to be let go of; who waits for it has waited till then."""
+    (cli.cwd / "x.yaml").write_text("clients:\n  - {name: mute, phase: connected, count: 3}\nsignals:\n"
+                                    "  - {send: SIGTERM, when: armed}\nexpect: {within: 600ms}\n")
+    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", HOLDS, "${PORT}")
+    events = support.read_events(cli.cwd / "run" / "x")
+    signal = next(e["t"] for e in events if e["kind"] == "signal")
+    held = {e["conn"]: e["t"] - signal for e in events if e["kind"] == "held"}
+    closed = {e["conn"] for e in events if e["kind"] == "eof"}
+    mute = {e["conn"] for e in events if e["kind"] == "proven"}
+    assert len(mute) == 3 and len(closed) == 1 and set(held) == mute - closed, got
+    assert all(540_000_000 <= t for t in held.values()), held

@@ -40,10 +40,11 @@ struct hung {
 	enum hang kind;
 	nsec_t at;                      /* when it was looked who is still open: at its limit, or when it was killed */
 	const char *charged; /* id of the check that answers for it; NULL: why it cannot be said */
-	const char *why;                /* static: why this check, or why it cannot be said */
+	const char *why;                /* why this check, or why it cannot be said */
 	uint32_t cites[4];
 	unsigned n_cites;
 	uint32_t clients;               /* connections that were still open and explain it */
+	uint32_t let_go;                /* one HELD: they were when the grace was all but over, and not any more at its end; 0: no */
 	bool excused;                   /* nobody is to blame: why says so */
 	const struct round_fact *alone; /* the round with the first signal alone, NULL: none was run */
 };
@@ -58,6 +59,8 @@ static inline const struct hung *hang_of(const struct facts *f, const struct rou
 {
 	return &f->hung[r - f->rounds];
 }
+/* The HELD event of a connection, 0: none. */
+uint32_t held_of(const struct facts *f, const struct conn_fact *c);
 /* Its drain waited for a client that does nothing (PEER-1, PEER-2), and for nobody else: the event that proves that client there,
  * or 0. */
 uint32_t held_up_by(const struct facts *f, const struct round_fact *r);

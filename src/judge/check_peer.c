@@ -45,7 +45,7 @@ static const struct conn_fact *one_such(const struct facts *f, const struct roun
 	for_each_judged(f, c) {
 		if (round_of(f, c) != r || !is(f, c) || !conn_armed(f, c))
 			continue;
-		if (h->kind == HANG_NONE || conn_open_at(f, c, nsec_sub(h->at, 1)))
+		if (h->kind == HANG_NONE || (h->let_go ? held_of(f, c) != 0 : conn_open_at(f, c, nsec_sub(h->at, 1))))
 			return c;
 		one = one ? one : c;
 	}
@@ -138,7 +138,7 @@ const struct check check_peer_1 = {
 	       "servers that were measured wait for such a client until its header timeout, 30 to 60 "
 	       "s: longer than a supervisor does.",
 	.proof = "A client that sent nothing, or half a request, proven accepted and read; at the end "
-		 "of the grace the process is there and this connection is still open.",
+		 "of the grace the process is there and this connection is still open, or was 100 ms before.",
 	.modes = "SD-IDLE-NEW-BLOCKS, SD-PEER-SLOW",
 	.fix_go = "ReadHeaderTimeout below the grace; Shutdown then waits at most 5 s for new "
 		  "connections.",
@@ -161,7 +161,8 @@ const struct check check_peer_2 = {
 	       "tcp_probe_timer, net/ipv4/tcp_timer.c), and a peer that never closes leaves "
 	       "FIN-WAIT-2. One phone in a tunnel then decides when a server may restart.",
 	.proof = "Zero window: the persist timer runs at the server's end. Never closing: the client "
-		 "saw EOF and keeps its socket. At the end of the grace the process is still there.",
+		 "saw EOF and keeps its socket. At the end of the grace the process is still there, and its "
+		 "end of the connection is open, or was 100 ms before.",
 	.modes = "SD-PEER-ZEROWIN, SD-PEER-HALF, SD-EXIT-HANG",
 	.fix_go = "http.Server.WriteTimeout, and Close() after Shutdown's context has expired.",
 	.fix_node = "socket.setTimeout() and closeAllConnections() after a deadline.",

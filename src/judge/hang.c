@@ -4,6 +4,7 @@
 
 #include "judge/blame.h"
 #include "judge/outcome.h"
+#include "judge/say.h"
 
 /* Past the limit by less than this, nobody can say who was late: the target, or our wake-up. */
 #define LATE_BORDER (20 * NSEC_PER_MSEC)
@@ -22,10 +23,11 @@ static bool owed_at(const struct facts *f, const struct conn_fact *c, nsec_t at)
 	return c->asked > c->answers || (c->answer && fact_t(f, c->answer) >= at);
 }
 
-static void count_open(const struct facts *f, const struct conn_fact *c, nsec_t at, struct open_clients *o)
+/* held: the HELD event of it, 0: none. */
+static void count_open(const struct facts *f, const struct conn_fact *c, nsec_t at, uint32_t held, struct open_clients *o)
 {
 	bool owed = owed_at(f, c, at);
-	uint32_t proof = c->still ? c->still : c->proven ? c->proven : c->connect;
+	uint32_t proof = held ? held : c->still ? c->still : c->proven ? c->proven : c->connect;
 	bool keeps = f->sc->clients[c->spec].never_closes;
 
 	o->n++;
@@ -227,6 +229,35 @@ bool starved(const struct facts *f, const struct round_fact *r)
 	       (strstr(seen, " in running") || (strstr(seen, " is busy: ") && ran > 0 && ran < grace_of(f)));
 }
 
+uint32_t held_of(const struct facts *f, const struct conn_fact *c)
+{
+	for_each_event(f, EV_HELD, n)
+		if (fact_event(f, n)->conn == c - f->conns)
+			return n;
+	return 0;
+}
+
+/* Nobody has a client's connection open when the grace is over, which a busy machine may have made long. Who had one till shortly before
+ * its end as it was asked for, a client that does nothing, was held by that one, and is on its way out. */
+static uint32_t held_till_the_end(const struct facts *f, const struct round_fact *r, struct open_clients *o)
+{
+	uint32_t last = 0;
+
+	for_each_event(f, EV_HELD, n) {
+		int32_t i = fact_event(f, n)->conn;
+
+		if (fact_event(f, n)->round != r->id || i < 0 || (uint32_t)i >= f->n_conns || !f->conns[i].opened ||
+		    f->conns[i].spec == NO_SPEC)
+			continue;
+		count_open(f, &f->conns[i], fact_t(f, n), n, o);
+		last = n;
+	}
+	if (o->n && !o->in_flight)
+		return last;
+	*o = (struct open_clients){ 0 };
+	return 0;
+}
+
 struct hung hang_find(const struct facts *f, const struct round_fact *r)
 {
 	struct hung h = { .kind = hang_kind(f, r) };
@@ -241,10 +272,11 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 		at = fact_t(f, fact_before(f, r->autopsy, fact_t(f, r->kill)) ? r->autopsy : r->kill);
 	for_each_conn(f, c) {
 		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, nsec_sub(at, 1)))
-			count_open(f, c, at, &o);
+			count_open(f, c, at, 0, &o);
 	}
 	if (holds_no_client(f, r)) /* its side is closed: what is open here is the kernel's to finish */
 		o = (struct open_clients){ 0 };
+	h.let_go = o.n ? 0 : held_till_the_end(f, r, &o);
 	h.at = at;
 	h.cites[h.n_cites++] = r->sig;
 	h.alone = alone_after(f, r);
@@ -266,6 +298,9 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 		       "it never began to stop: its listener was open to the end", 0, r->serves);
 	else
 		charge_clients(f, r, &o, &h);
+	if (h.let_go && h.charged)
+		h.why = arena_printf(f->arena, "%s: %s before the end of the grace its connection was open there", h.why,
+			time_text(f, nsec_sub(nsec_add(signal_end(f, r), grace_of(f)), fact_t(f, h.let_go))));
 	return h;
 }
 
@@ -278,7 +313,7 @@ uint32_t held_up_by(const struct facts *f, const struct round_fact *r)
 		return 0;
 	for_each_conn(f, c) {
 		if (round_of(f, c) == r && c->spec != NO_SPEC && conn_open_at(f, c, at))
-			count_open(f, c, at, &o);
+			count_open(f, c, at, 0, &o);
 	}
 	return o.in_flight || o.waits ? 0 : o.e_peer2 ? o.e_peer2 : o.e_peer1;
 }

@@ -181,6 +181,9 @@ static bool told_of_client(struct buf *out, const struct facts *f, const struct 
 		buf_printf(out, "%s is still open: %s here, %s there", who, tcp_state_name((int)(e->a & 0xFF)),
 			tcp_state_name((int)(e->b & 0xFF)));
 		return true;
+	case EV_HELD:
+		buf_printf(out, "%s is still open there when the grace is all but over: %s", who, tcp_state_name((int)(e->b & 0xFF)));
+		return true;
 	case EV_W_FIN_S:
 		buf_printf(out, "wire: FIN to %s after %lld bytes", who, (long long)e->a);
 		return true;

@@ -67,6 +67,17 @@ void still_open(struct run *r)
 	}
 }
 
+void held_look(struct run *r)
+{
+	for (uint32_t i = r->round_first; i < r->n_conns; i++) {
+		struct conn *c = r->conns[i];
+		struct diag_row row = {0};
+
+		if (c->w.fd >= 0 && !c->eof && c->state != CONN_OVER && diag_of(r, c, &row) > 0 && row.inode)
+			events_add(r->ev, EV_HELD, c->index, conn_tcp_state(c), row.state, NULL);
+	}
+}
+
 /* It never closed its listener. Who still answers newcomers did not begin to stop, whatever else holds it. */
 static void still_serves(struct run *r)
 {

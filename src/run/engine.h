@@ -235,10 +235,14 @@ struct run {
 	nsec_t t_signal, t_prev_signal, t_grace;
 	struct pressure pressure;       /* at the first signal */
 	struct {
-		struct cpu_look first, latest;  /* in a drain that takes long; once the grace is over on a busy machine */
+		struct cpu_look first, latest;  /* in a drain that takes long */
+		nsec_t due;                     /* the next one */
+		nsec_t lost;                    /* up to the latest */
+		bool known;                     /* what all tasks did between them */
 		nsec_t next, ran;               /* when it may be said again whether it starves; what all its threads had run */
 		bool starves;                   /* it would run, and has not for a while */
 	} share;                        /* of the CPUs, since the first signal */
+	bool held_seen;                 /* HELD: it was looked who holds it, shortly before the grace is over */
 	unsigned n_signals;
 	int last_signo;
 	bool second_contract;
@@ -451,6 +455,7 @@ void beside_start(struct run *r);       /* beside.c: the same command while the 
 void beside_after(struct run *r);
 unsigned beside_leave_out(const struct run *r, struct proc *v, unsigned n);
 void still_open(struct run *r);
+void held_look(struct run *r);                                  /* HELD: whose connections the target has open */
 void target_logs(struct run *r);        /* what it said at the end */
 void one_autopsy(struct run *r, pid_t pid);
 void places_clean(struct run *r);       /* TMPDIR and /dev/shm: what a killed restart left is nobody's */

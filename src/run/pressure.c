@@ -1,10 +1,11 @@
 /* What a busy machine costs the target is not counted against the grace, up to BUSY_AT_MOST graces: a server that had no CPU is not slow.
  *
- * When the grace is over on such a machine, the target's threads and our own are asked how long they have been runnable and did not run
- * (run_delay, kernel/sched/stats.h). A task takes that with it when it ends, so it is only the answer if none has. Otherwise it is the
- * time in which the kernel says that somebody could run and had no CPU (PSI, Documentation/accounting/psi.rst; kernel/sched/psi.c),
- * an average over the CPUs that are not idle (collect_percpu_times()): who waits all the time at one of two that are busy is counted
- * for half of it, so what is known of the target's own counts if it is more. One that would run but does not get to it is waited for. */
+ * In a drain that takes long, the target's threads and our own are asked now and then how long they have been runnable and did not run
+ * (run_delay, kernel/sched/stats.h). A task takes that with it when it ends, so between two looks it is only the answer if none has ended.
+ * Where one has, it is the time in which the kernel says that somebody could run and had no CPU (PSI, Documentation/accounting/psi.rst;
+ * kernel/sched/psi.c), an average over the CPUs that are not idle (collect_percpu_times()): who waits all the time at one of two that are
+ * busy is counted for half of it, so what is known of the target's own counts if it is more. One that would run but does not get to it is
+ * waited for. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,9 @@ nsec_t pressure_since(const struct world *w, const struct pressure *p)
 }
 
 #define SHARE_PERIOD (20 * NSEC_PER_MSEC)       /* some ticks: with each the kernel counts what a thread has run */
-#define LONG_WAIT (50 * NSEC_PER_MSEC)          /* most waits are over in no time; only for a long one is the beginning looked at */
+#define LONG_WAIT (50 * NSEC_PER_MSEC)          /* most waits are over in no time; only in a long one is anybody asked */
+#define LOOK_EVERY (100 * NSEC_PER_MSEC)        /* as much is lost to the average by one task that ends */
+#define WORTH_A_LOOK NSEC_PER_MSEC
 
 /* The number that was given out last in our PID namespace (fs/proc/loadavg.c): how far it moves is how many tasks were made. -1: not to be had. */
 static long last_task(void)
@@ -114,75 +117,107 @@ static struct cpu_look share_look(struct run *r, nsec_t now)
 		r->share.next = now + SHARE_PERIOD;
 	}
 	return (struct cpu_look){
-		.at = now, .target = share.waited, .ours = ours.waited, .ran = share.ran, .tasks = share.tasks,
-		.last_task = before == after && n < max && r->world->got & ISO_PID ? after : -1,
+		.at = now, .average = pressure_since(r->world, &r->pressure), .target = share.waited, .ours = ours.waited, .ran = share.ran,
+		.tasks = share.tasks, .last_task = before == after && n < max && r->world->got & ISO_PID ? after : -1,
 	};
 }
 
-/* Is it known what all of its tasks have waited since the first look? What one that has ended had waited nobody can say, so as many must be
- * there more as were made. Nobody else must be in that PID namespace: on the host others fork, and it may wait for one that is not its own. */
-static bool all_known(const struct run *r)
+/* Is it known what all of its tasks have waited between the two? What one that has ended had waited nobody can say, so as many must be there
+ * more as were made. Nobody else must be in that PID namespace: on the host others fork, and it may wait for one that is not its own. */
+static bool all_known(const struct cpu_look *a, const struct cpu_look *b)
 {
-	const struct cpu_look *a = &r->share.first, *b = &r->share.latest;
-
-	return a->tasks && b->at > a->at && a->last_task >= 0 && b->last_task >= a->last_task &&
+	return a->tasks && a->last_task >= 0 && b->last_task >= a->last_task &&
 	       (long)b->tasks - (long)a->tasks == b->last_task - a->last_task;
 }
 
-/* Of a wait since the signal somebody can have had no CPU for that long at most. */
-static nsec_t most_of(nsec_t average, nsec_t since)
+/* In that time somebody can have had no CPU for so long at most. */
+static nsec_t most_of(nsec_t average, nsec_t time)
 {
-	return average < since / cpus() ? average * cpus() : since;
+	return average < time / cpus() ? average * cpus() : time;
 }
 
-/* What a busy machine took since the signal: what the target and we have waited, where all of it is known. Else the average, or what
- * the threads that are there have waited in their lives, if that is more. */
-static nsec_t taken_since_signal(struct run *r, nsec_t now, nsec_t average)
+static nsec_t lost_between(const struct cpu_look *a, const struct cpu_look *b)
 {
-	nsec_t within = r->sc->expect.within, most = most_of(average, now - r->t_signal), own;
-	const struct cpu_look *a = &r->share.first, *b = &r->share.latest;
+	nsec_t time = b->at - a->at, average = b->average - a->average, own = b->target - a->target + b->ours - a->ours;
 
-	if (most < SHARE_PERIOD)
-		return average;
-	if (r->alive && now < r->t_signal + within + busy_part(most, within))
-		r->share.latest = share_look(r, now);
-	if (all_known(r))
-		own = b->target - a->target + b->ours - a->ours + a->at - r->t_signal + (r->alive ? 0 : r->t_exit - b->at);
-	else
-		own = b->target;
-	if (r->alive && r->share.starves && own < r->share.next - r->t_signal - within)
-		own = r->share.next - r->t_signal - within;
-	if (own > most)
-		own = most;
-	return all_known(r) || own > average ? own : average;
+	if (!all_known(a, b)) {
+		own = most_of(average, time) < b->target ? most_of(average, time) : b->target;
+		own = own > average ? own : average;
+	}
+	return own < time ? own : time;
+}
+
+/* From the first one on, another is only taken where somebody has waited since: the time between two of them may be long. */
+static void look_again(struct run *r, nsec_t now)
+{
+	struct cpu_look *last = &r->share.latest, next = share_look(r, now);
+
+	if (!last->at) {
+		r->share.first = next;
+		r->share.lost = most_of(next.average, now - r->t_signal);
+		r->share.known = true;
+	} else {
+		r->share.lost += lost_between(last, &next);
+		r->share.known &= all_known(last, &next);
+	}
+	*last = next;
+}
+
+/* When it is time for one, and a target of many processes is not asked all the time. */
+static void look_in_time(struct run *r, nsec_t now)
+{
+	if (!r->t_signal || !r->alive || now < r->t_signal + LONG_WAIT || now < r->share.due)
+		return;
+	r->share.due = now + LOOK_EVERY;
+	if (r->share.latest.at && pressure_since(r->world, &r->pressure) - r->share.latest.average < WORTH_A_LOOK)
+		return;
+	look_again(r, now);
+	r->share.due = now + LOOK_EVERY + 20 * (clock_now() - now);
+}
+
+/* What a busy machine took since the signal. */
+static nsec_t lost_since_signal(struct run *r)
+{
+	const struct cpu_look *last = &r->share.latest;
+	nsec_t from = last->at ? last->at : r->t_signal, end = r->alive ? clock_now() : r->t_exit;
+	nsec_t average = pressure_since(r->world, &r->pressure) - last->average;
+	nsec_t tail = last->at ? most_of(average, end - from) : average;
+	nsec_t lost = r->share.lost + (tail < end - from ? tail : end > from ? end - from : 0);
+	nsec_t late = r->share.next - r->t_signal - r->sc->expect.within;
+
+	return r->alive && r->share.starves && lost < late ? late : lost;
 }
 
 bool grace_over(struct run *r)
 {
-	nsec_t now = clock_now(), within = r->sc->expect.within;
+	nsec_t now = clock_now();
 
-	if (r->t_signal && r->alive && !r->share.first.at && now >= r->t_signal + LONG_WAIT)
-		r->share.first = share_look(r, now);
+	look_in_time(r, now);
 	if (now < r->t_grace)
 		return false;
 	if (!r->t_signal)
 		return true;
-	r->t_grace = r->t_signal + within + busy_part(taken_since_signal(r, now, pressure_since(r->world, &r->pressure)), within);
+	if (r->alive && now < r->t_signal + r->sc->expect.within + busy_part(NSEC_NEVER, r->sc->expect.within))
+		look_again(r, now);
+	r->t_grace = r->t_signal + r->sc->expect.within + busy_part(lost_since_signal(r), r->sc->expect.within);
 	return now >= r->t_grace;
 }
 
 nsec_t grace_look(const struct run *r)
 {
-	return r->t_signal && r->alive && !r->share.first.at && r->t_signal + LONG_WAIT < r->t_grace ? r->t_signal + LONG_WAIT : r->t_grace;
+	nsec_t due = r->t_signal + LONG_WAIT;
+
+	if (due < r->share.due)
+		due = r->share.due;
+	return r->t_signal && r->alive && due < r->t_grace ? due : r->t_grace;
 }
 
 void busy_record(struct run *r)
 {
-	nsec_t given = r->t_grace - r->t_signal - r->sc->expect.within;
-	nsec_t taken = taken_since_signal(r, clock_now(), pressure_since(r->world, &r->pressure));
-	nsec_t ran = all_known(r) ? (r->share.latest.ran - r->share.first.ran) / cpus() + 1 : 0;
+	nsec_t given = r->t_grace - r->t_signal - r->sc->expect.within, lost = lost_since_signal(r);
+	nsec_t ran = r->share.known ? (r->share.latest.ran - r->share.first.ran) / cpus() + 1 : 0;
 
-	events_add(r->ev, EV_CPU_WAIT, -1, taken > given ? taken : given, ran, NULL);
+	events_add(r->ev, EV_CPU_WAIT, -1, lost > given ? lost : given, ran, NULL);
 }
 
 bool patience_over(const struct world *w, struct patience *p, nsec_t now)

@@ -22,9 +22,12 @@ static inline struct patience patience_until(nsec_t start, nsec_t until)
 	return (struct patience){.start = start, .asked = until, .until = until};
 }
 
-/* What there was to know of the CPUs at one time: ns that the target's threads and ours had been runnable and did not run. */
+/* What there was to know of the CPUs at one time: ns that the target's threads and ours had been runnable and did not run, in their lives. */
 struct cpu_look {
-	nsec_t at, target, ours, ran;   /* ran: the target's */
+	nsec_t at;
+	nsec_t average;         /* PSI since the signal */
+	nsec_t target, ours;
+	nsec_t ran;             /* the target's */
 	uint32_t tasks;         /* of the target */
 	long last_task;         /* the number that was given to a task last; -1: not known */
 };

@@ -164,13 +164,27 @@ static bool still_delivered(struct run *r)
 	return false;
 }
 
+/* Who lets go of its last client that short a time before the grace is over has waited for it, and is on its way out at the end. */
+static nsec_t held_time(const struct run *r)
+{
+	nsec_t part = r->sc->expect.within / 10;
+
+	return r->t_signal + r->sc->expect.within - (part < 100 * NSEC_PER_MSEC ? part : 100 * NSEC_PER_MSEC);
+}
+
 static bool round_over(struct run *r)
 {
+	if (r->t_signal && r->alive && !r->held_seen && clock_now() >= held_time(r)) {
+		held_look(r);
+		r->held_seen = true;
+	}
 	if (grace_over(r)) {
 		r->look = clock_now() + NSEC_PER_MSEC;
 		return r->alive || r->harness_killed || r->look > r->t_grace + r->sc->arm_within || !still_delivered(r);
 	}
 	r->look = grace_look(r);
+	if (r->t_signal && r->alive && !r->held_seen && held_time(r) < r->look)
+		r->look = held_time(r);
 	if (r->alive || actions_pending(r))
 		return false;
 	/* what the kernel has queued for the clients by now belongs to the story */

@@ -336,6 +336,7 @@ static void shoot(struct run *r, struct action *a)
 		r->t_watch = before + watch_period(0);
 		r->t_all_asleep = 0;
 		memset(&r->share, 0, sizeof r->share);
+		r->held_seen = false;
 		r->typed = s->to == TO_TTY;
 		if (r->stopped)
 			target_stop_continue(r, false);
