@@ -119,12 +119,13 @@ def test_as_googles_encoder(cli, method, name, texts):
 
 
 def test_the_descriptors_are_those_of_the_sources(tmp_path):
-    protoc = shutil.which("protoc")
-    if not protoc:
-        assert os.environ.get("CI") != "true", "make deps-check installs it"
-        pytest.skip("no protoc here")
-    folder = DESCRIPTORS.parent
-    subprocess.run([protoc, "-I", folder, "--include_imports", "-o", tmp_path / "k.desc", "kinds.proto", "kinds2.proto"], check=True)
+    folder, protoc = DESCRIPTORS.parent, shutil.which("protoc")
+    made = protoc and subprocess.run([protoc, "-I", folder, "--include_imports", "-o", tmp_path / "k.desc", "kinds.proto", "kinds2.proto"],
+                                     capture_output=True, text=True)
+    if not made or "any.proto: File not found" in made.stderr:
+        assert os.environ.get("CI") != "true", "make deps-check installs protobuf-compiler and libprotobuf-dev"
+        pytest.skip("no protoc here, or not Google's own types")
+    assert made.returncode == 0, made.stderr
     fresh, kept = (message_files(p) for p in (tmp_path / "k.desc", DESCRIPTORS))
     assert fresh == kept, "make fixtures/proto/kinds.desc again, as kinds.proto says"
 
