@@ -1,11 +1,12 @@
 """Servers that mean harm: the harness neither hangs nor crashes, says what is right, and leaves nothing alive."""
 import os
 import subprocess
+import sys
 
 import pytest
 
 import support
-from support import FIXTURES, fixture
+from support import FIXTURES, ROOT, fixture
 
 BOUND = 12
 """Seconds for one hostile target with a grace of 800 ms."""
@@ -143,6 +144,34 @@ def test_a_worker_that_dies_is_replaced(cli, tmp_path):
     cli.mark.assert_all_gone(2)
     assert sorted(s["outcome"] for s in got.json["scenarios"]) == ["BROKEN", "PASS", "PASS"] and got.status == 3, got
     assert "killed by signal 9" in next(s["broken"] for s in got.json["scenarios"] if s["broken"])
+
+
+def test_clients_without_a_socket_are_no_verdict(cli):
+    """Late ones, of which nobody waits for a proof: the scenario would have been judged without them."""
+    shim, flag = cli.cwd / "no_sockets.so", cli.cwd / "full"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, ROOT / "harness/e2e/no_sockets.c", "-ldl"], check=True)
+    (cli.cwd / "x.yaml").write_text("clients:\n  - {name: late, phase: late, count: 3}\n"
+                                    "then:\n  - {connect: late, when: listener-closed}\n"
+                                    "signals:\n  - {send: SIGTERM, when: armed}\n")
+    server = """
+import signal, socket, sys, time
+s = socket.socket()
+s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+def end(*_):
+    open(sys.argv[2], "w").close()
+    s.close()
+    time.sleep(0.3)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+s.listen()
+while True:
+    signal.pause()
+"""
+    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", server, "${PORT}", flag,
+              env={"LD_PRELOAD": shim, "NO_SOCKETS": flag})
+    [scenario] = got.json["scenarios"]
+    assert got.status == 3 and "cannot make a client socket" in scenario["broken"], got
 
 
 def test_nothing_stays_in_the_temporary_folder(cli, tmp_path):

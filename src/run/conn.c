@@ -425,6 +425,7 @@ struct conn *conn_open(struct run *r, struct client *cl)
 	}
 	c->w.fd = socket(port->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (c->w.fd < 0) {
+		r->no_socket = errno;
 		err_set(r->err, ERR_HARNESS, errno, "cannot make a client socket");
 		return NULL;
 	}

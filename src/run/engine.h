@@ -234,14 +234,7 @@ struct run {
 	nsec_t t_on[ON_EXIT + 1];       /* when each trigger event came, 0: not yet */
 	nsec_t t_signal, t_prev_signal, t_grace;
 	struct pressure pressure;       /* at the first signal */
-	struct {
-		struct cpu_look first, latest;  /* in a drain that takes long */
-		nsec_t due;                     /* the next one */
-		nsec_t lost;                    /* up to the latest */
-		bool known;                     /* what all tasks did between them */
-		nsec_t next, ran;               /* when it may be said again whether it starves; what all its threads had run */
-		bool starves;                   /* it would run, and has not for a while */
-	} share;                        /* of the CPUs, since the first signal */
+	struct cpu_lost share;          /* of the CPUs, since the first signal */
 	bool held_seen;                 /* HELD: it was looked who holds it, shortly before the grace is over */
 	unsigned n_signals;
 	int last_signo;
@@ -256,6 +249,7 @@ struct run {
 	nsec_t look;                    /* when the condition that is pumped for wants to look again */
 	struct checking *health_watch;  /* ask_health.c: a Watch that stands; NULL: none */
 	nsec_t t_runaway, t_capture;
+	int no_socket;                  /* errno of a client for which there was none; 0: all had one */
 	uint32_t round_first;           /* first connection of this round */
 	bool capturing;
 	bool none_left;                 /* root and all descendants of this generation are gone: looked for and proven */

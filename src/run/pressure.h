@@ -32,6 +32,16 @@ struct cpu_look {
 	long last_task;         /* the number that was given to a task last; -1: not known */
 };
 
+/* What a round's target has lost of the CPUs since its first signal. */
+struct cpu_lost {
+	struct cpu_look first, latest;  /* in a drain that takes long */
+	nsec_t due;                     /* the next one */
+	nsec_t lost;                    /* up to the latest */
+	bool known;                     /* what all tasks did between them */
+	nsec_t next, ran;               /* when it may be said again whether it starves; what all its threads had run */
+	bool starves;                   /* it would run, and has not for a while */
+};
+
 void pressure_open(struct world *w);
 void pressure_close(struct world *w);
 void pressure_begin(const struct world *w, struct pressure *p);

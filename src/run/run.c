@@ -160,13 +160,16 @@ static void say_own_cost(struct run *r)
 	events_add(r->ev, EV_COUNTER, -1, ru.ru_maxrss, 0, "harness.peak_rss_kib");
 }
 
-/* What the loop still has is memory of this run, and the next run of this worker would call it. */
-static int loop_left(struct run *r, int rc)
+/* It came to its end, and was not what it should have been. */
+static int own_faults(struct run *r, int rc)
 {
-	if (!r->loop->timers)
-		return rc;
+	if (rc == 0 && r->no_socket)
+		rc = err_set(r->err, ERR_HARNESS, r->no_socket, "cannot make a client socket: some clients of the scenario never came");
+	/* what the loop still has is memory of this run, and the next run of this worker would call it */
+	if (r->loop->timers && rc >= 0)
+		rc = err_set(r->err, ERR_HARNESS, 0, "a timer of the harness outlived its run");
 	r->loop->timers = NULL;
-	return rc < 0 ? rc : err_set(r->err, ERR_HARNESS, 0, "a timer of the harness outlived its run");
+	return rc;
 }
 
 static void finish(struct run *r, int rc)
@@ -178,7 +181,7 @@ static void finish(struct run *r, int rc)
 	round_end(r);
 	tls_end(r);
 	gate_close(r);
-	rc = loop_left(r, rc);
+	rc = own_faults(r, rc);
 	ports_release(r);
 	target_files(r, true);
 	watch_counters(r, true);
