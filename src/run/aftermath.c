@@ -146,10 +146,10 @@ static bool none_left(struct run *r)
 	struct proc v[MAX_LEFT];
 	nsec_t now = clock_now();
 
-	r->look = r->t_watch;
-	if (now < r->t_watch)
+	r->look = r->t_left;
+	if (now < r->t_left)
 		return false;
-	r->t_watch = r->look = now + NSEC_PER_MSEC;
+	r->t_left = r->look = now + NSEC_PER_MSEC;
 	target_reap(r);
 	return left_alive(r, v) == 0;
 }
@@ -187,7 +187,7 @@ void left_processes(struct run *r)
 	r->none_left = !all && !r->alive && !r->beside;
 	if (n) {
 		holders(r, v, n);       /* who holds the port now counts, even if it lets go later */
-		r->t_watch = 0;
+		r->t_left = 0;
 		if (!pump(r, none_left, until)) {
 			n = left_alive(r, v);
 			for (unsigned i = 0; i < n; i++)

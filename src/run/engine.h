@@ -240,7 +240,7 @@ struct run {
 	int last_signo;
 	bool second_contract;
 	bool alone;                     /* the first signal alone: this round only tells whose doing the hang of the one before was */
-	nsec_t t_watch, t_probe;        /* next look at listeners, runaway forks */
+	nsec_t t_watch, t_probe, t_left;        /* next look at listeners, at its readiness, at who is left of it */
 	uint16_t census_no;
 	uint32_t leak_from;             /* first connection of the batch */
 	struct question *asks;                  /* of the harness's own, not answered yet */
