@@ -75,6 +75,13 @@ def busy_loops(n: int, pin: tuple | list = ()):
             loop.wait()
 
 
+def preload(folder: Path, name: str) -> Path:
+    """harness/e2e/NAME.c, made in folder, for LD_PRELOAD."""
+    made = folder / f"{name}.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", made, ROOT / "harness" / "e2e" / f"{name}.c", "-ldl"], check=True)
+    return made
+
+
 class Mark:
     """Finds what a test has started by a mark in its environment, wherever it was adopted and whatever it calls itself."""
 

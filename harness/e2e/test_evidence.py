@@ -176,11 +176,9 @@ def test_what_the_kernel_still_delivers_is_waited_for(cli):
 def test_what_came_while_the_kernel_was_asked_is_read(cli):
     """The last bytes and the FIN come after the loop was asked for the last time and before the look at the server's end, which
     says then that nothing comes any more: they are here, and belong to the round."""
-    shim = cli.cwd / "slow_look.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, support.ROOT / "harness/e2e/slow_look.c", "-ldl"], check=True)
     (cli.cwd / "x.yaml").write_text("clients:\n  - {name: asks, phase: waiting, request: GET /hold}\n")
     got = cli("run", "x.yaml", "--grace", "10s", "--out", "run", "-P", "http1", "-o", "json", "--",
-              sys.executable, "-S", "-c", LEAVES_IT_TO_THE_KERNEL, "${PORT}", env={"LD_PRELOAD": shim})
+              sys.executable, "-S", "-c", LEAVES_IT_TO_THE_KERNEL, "${PORT}", env={"LD_PRELOAD": support.preload(cli.cwd, "slow_look")})
     assert got.status == 0 and got.json["scenarios"][0]["outcome"] == "PASS", got
 
 
@@ -204,7 +202,7 @@ while True:
 def test_who_holds_it_is_asked_before_the_grace_is_over(cli):
     """What a busy machine adds to the grace may be long enough for the client to be let go of; who waits for it has waited till then."""
     (cli.cwd / "x.yaml").write_text("clients:\n  - {name: mute, phase: connected, count: 3}\nsignals:\n"
-                                    "  - {send: SIGTERM, when: armed}\nexpect: {within: 600ms}\n")
+                                    "  - {send: SIGTERM, when: armed}\nexpect: {within: 3s}\n")
     got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", HOLDS, "${PORT}")
     events = support.read_events(cli.cwd / "run" / "x")
     signal = next(e["t"] for e in events if e["kind"] == "signal")
@@ -212,4 +210,4 @@ def test_who_holds_it_is_asked_before_the_grace_is_over(cli):
     closed = {e["conn"] for e in events if e["kind"] == "eof"}
     mute = {e["conn"] for e in events if e["kind"] == "proven"}
     assert len(mute) == 3 and len(closed) == 1 and set(held) == mute - closed, got
-    assert all(540_000_000 <= t for t in held.values()), held
+    assert all(2_900_000_000 <= t for t in held.values()), held

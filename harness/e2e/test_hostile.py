@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import support
-from support import FIXTURES, ROOT, fixture
+from support import FIXTURES, fixture
 
 BOUND = 12
 """Seconds for one hostile target with a grace of 800 ms."""
@@ -148,8 +148,7 @@ def test_a_worker_that_dies_is_replaced(cli, tmp_path):
 
 def test_clients_without_a_socket_are_no_verdict(cli):
     """Late ones, of which nobody waits for a proof: the scenario would have been judged without them."""
-    shim, flag = cli.cwd / "no_sockets.so", cli.cwd / "full"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, ROOT / "harness/e2e/no_sockets.c", "-ldl"], check=True)
+    flag = cli.cwd / "full"
     (cli.cwd / "x.yaml").write_text("clients:\n  - {name: late, phase: late, count: 3}\n"
                                     "then:\n  - {connect: late, when: listener-closed}\n"
                                     "signals:\n  - {send: SIGTERM, when: armed}\n")
@@ -169,7 +168,7 @@ while True:
     signal.pause()
 """
     got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", server, "${PORT}", flag,
-              env={"LD_PRELOAD": shim, "NO_SOCKETS": flag})
+              env={"LD_PRELOAD": support.preload(cli.cwd, "no_sockets"), "NO_SOCKETS": flag})
     [scenario] = got.json["scenarios"]
     assert got.status == 3 and "cannot make a client socket" in scenario["broken"], got
 

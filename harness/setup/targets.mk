@@ -17,6 +17,6 @@ rust-targets:
 java-targets:
 	@harness/setup/java.sh || test $$? -eq 77
 apt-targets:
-	@harness/setup/apt.sh @real || test "$$CI" != true
+	@harness/setup/apt.sh @check @real || test "$$CI" != true
 real-report:
 	@harness/setup/toolchains.sh -a

@@ -68,7 +68,7 @@ START_TEST(exi_2_asleep_on_a_busy_machine)
 END_TEST
 
 /* A slow reader that is not closed any more when the grace and what a busy machine took are over: http.server's own timeout let go of it
- * at 5 s, the grace of 3 s was 5.22 s long, and it was met on its way out (CI, once). Who waited for a client that does nothing all but to
+ * at 5 s, the grace of 3 s was 5.22 s long, and it was met on its way out. Who waited for a client that does nothing all but to
  * the end of the grace as it was asked for has waited for that client. */
 static void lets_go(enum phase phase, const char *request, int held_ms)
 {
@@ -112,6 +112,26 @@ START_TEST(held_by_nobody)
 }
 END_TEST
 
+/* It answers newcomers to the end: nothing else is to blame, and nothing is said of the client that it let go of. */
+START_TEST(held_and_never_began)
+{
+	unsigned s = client("one", PHASE_CONNECTED);
+
+	starts();
+	int32_t c = parked(s, NULL);
+
+	signalled();
+	add(MS(9905), EV_HELD, c, 1, 1, NULL);
+	add(MS(10004), EV_AUTOPSY, -1, PID, 0, "main thread 'python3' in pause; no client socket open");
+	add(MS(10005), EV_SERVES, -1, 200, 0, NULL);
+	add(MS(10006), EV_HARNESS_KILL, -1, PID, SIGKILL, "the grace is over");
+	add(MS(10007), EV_KILLED, 0, PID, SIGKILL, "root by harness");
+	over(MS(10010));
+	fails("EXI-2");
+	says("EXI-2", "it still answers new clients; suspect");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("judge: a busy machine");
@@ -128,6 +148,7 @@ int main(void)
 	tcase_add_test(tc, held_by_a_slow_reader);
 	tcase_add_test(tc, held_by_a_silent_client);
 	tcase_add_loop_test(tc, held_by_nobody, 0, 2);
+	tcase_add_test(tc, held_and_never_began);
 
 	return rig_main(s);
 }

@@ -59,8 +59,8 @@ static inline const struct hung *hang_of(const struct facts *f, const struct rou
 {
 	return &f->hung[r - f->rounds];
 }
-/* The HELD event of a connection, 0: none. */
-uint32_t held_of(const struct facts *f, const struct conn_fact *c);
+/* The client that a HELD event is about; NULL: of another round, or the harness's own. */
+const struct conn_fact *held_client(const struct facts *f, const struct round_fact *r, uint32_t held);
 /* Its drain waited for a client that does nothing (PEER-1, PEER-2), and for nobody else: the event that proves that client there,
  * or 0. */
 uint32_t held_up_by(const struct facts *f, const struct round_fact *r);

@@ -42,10 +42,16 @@ static const struct conn_fact *one_such(const struct facts *f, const struct roun
 	const struct hung *h = hang_of(f, r);
 	const struct conn_fact *one = NULL;
 
+	for (uint32_t n = h->let_go ? f->first[EV_HELD] : 0; n; n = f->next[n]) {
+		const struct conn_fact *c = held_client(f, r, n);
+
+		if (c && is(f, c) && conn_armed(f, c))
+			return c;
+	}
 	for_each_judged(f, c) {
 		if (round_of(f, c) != r || !is(f, c) || !conn_armed(f, c))
 			continue;
-		if (h->kind == HANG_NONE || (h->let_go ? held_of(f, c) != 0 : conn_open_at(f, c, nsec_sub(h->at, 1))))
+		if (h->kind == HANG_NONE || conn_open_at(f, c, nsec_sub(h->at, 1)))
 			return c;
 		one = one ? one : c;
 	}

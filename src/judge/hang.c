@@ -229,27 +229,27 @@ bool starved(const struct facts *f, const struct round_fact *r)
 	       (strstr(seen, " in running") || (strstr(seen, " is busy: ") && ran > 0 && ran < grace_of(f)));
 }
 
-uint32_t held_of(const struct facts *f, const struct conn_fact *c)
+const struct conn_fact *held_client(const struct facts *f, const struct round_fact *r, uint32_t held)
 {
-	for_each_event(f, EV_HELD, n)
-		if (fact_event(f, n)->conn == c - f->conns)
-			return n;
-	return 0;
+	int32_t i = fact_event(f, held)->conn;
+
+	if (fact_event(f, held)->round != r->id || i < 0 || (uint32_t)i >= f->n_conns || !f->conns[i].opened)
+		return NULL;
+	return f->conns[i].spec == NO_SPEC ? NULL : &f->conns[i];
 }
 
 /* Nobody has a client's connection open when the grace is over, which a busy machine may have made long. Who had one till shortly before
- * its end as it was asked for, a client that does nothing, was held by that one, and is on its way out. */
+ * its end as it was asked for, a client that does nothing, was held by that one, and is on its way out. The last HELD; 0: none held it. */
 static uint32_t held_till_the_end(const struct facts *f, const struct round_fact *r, struct open_clients *o)
 {
 	uint32_t last = 0;
 
 	for_each_event(f, EV_HELD, n) {
-		int32_t i = fact_event(f, n)->conn;
+		const struct conn_fact *c = held_client(f, r, n);
 
-		if (fact_event(f, n)->round != r->id || i < 0 || (uint32_t)i >= f->n_conns || !f->conns[i].opened ||
-		    f->conns[i].spec == NO_SPEC)
+		if (!c)
 			continue;
-		count_open(f, &f->conns[i], fact_t(f, n), n, o);
+		count_open(f, c, fact_t(f, n), n, o);
 		last = n;
 	}
 	if (o->n && !o->in_flight)
@@ -298,7 +298,7 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 		       "it never began to stop: its listener was open to the end", 0, r->serves);
 	else
 		charge_clients(f, r, &o, &h);
-	if (h.let_go && h.charged)
+	if (h.let_go && h.clients)      /* and not because it ignores the signal, say */
 		h.why = arena_printf(f->arena, "%s: %s before the end of the grace its connection was open there", h.why,
 			time_text(f, nsec_sub(nsec_add(signal_end(f, r), grace_of(f)), fact_t(f, h.let_go))));
 	return h;

@@ -72,8 +72,8 @@ nsec_t pressure_since(const struct world *w, const struct pressure *p)
 
 #define SHARE_PERIOD (20 * NSEC_PER_MSEC)       /* some ticks: with each the kernel counts what a thread has run */
 #define LONG_WAIT (50 * NSEC_PER_MSEC)          /* most waits are over in no time; only in a long one is anybody asked */
-#define LOOK_EVERY (100 * NSEC_PER_MSEC)        /* as much is lost to the average by one task that ends */
-#define WORTH_A_LOOK NSEC_PER_MSEC
+#define LOOK_EVERY (100 * NSEC_PER_MSEC)        /* for so long, about, the average counts when a task has ended */
+#define WORTH_A_LOOK NSEC_PER_MSEC              /* of PSI since the last one; else the two are taken as one */
 
 /* The number that was given out last in our PID namespace (fs/proc/loadavg.c): how far it moves is how many tasks were made. -1: not to be had. */
 static long last_task(void)
@@ -180,9 +180,9 @@ static nsec_t lost_since_signal(struct run *r)
 {
 	const struct cpu_look *last = &r->share.latest;
 	nsec_t from = last->at ? last->at : r->t_signal, end = r->alive ? clock_now() : r->t_exit;
-	nsec_t average = pressure_since(r->world, &r->pressure) - last->average;
-	nsec_t tail = last->at ? most_of(average, end - from) : average;
-	nsec_t lost = r->share.lost + (tail < end - from ? tail : end > from ? end - from : 0);
+	nsec_t average = pressure_since(r->world, &r->pressure) - last->average, time = end > from ? end - from : 0;
+	nsec_t tail = last->at ? most_of(average, time) : average;
+	nsec_t lost = r->share.lost + (tail < time ? tail : time);
 	nsec_t late = r->share.next - r->t_signal - r->sc->expect.within;
 
 	return r->alive && r->share.starves && lost < late ? late : lost;
