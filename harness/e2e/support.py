@@ -13,6 +13,7 @@ import uuid
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from pytest_drainspec.program import timeout_multiplier
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -73,6 +74,34 @@ def busy_loops(n: int, pin: tuple | list = ()):
         for loop in loops:
             loop.kill()
             loop.wait()
+
+
+@contextmanager
+def throttled(share: float, n_loops: int = 0):
+    """Words for `prefix`: what they start may have such a share of one CPU, in slices of 0.2 s, together with so many busy loops."""
+    name, period = f"drainspec-{os.getpid()}", 200000
+    v1, v2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
+    old = (v1 / "cpu.cfs_quota_us").exists() or (v1 / "cpu.shares").exists()
+    group = (v1 if old else v2) / name
+    try:
+        group.mkdir()
+        for file, text in ([("cpu.cfs_period_us", period), ("cpu.cfs_quota_us", int(share * period))] if old
+                           else [("cpu.max", f"{int(share * period)} {period}")]):
+            (group / file).write_text(str(text))
+    except OSError as e:
+        if group.exists():
+            group.rmdir()
+        pytest.skip(f"no CPU quota to be had here: {e}")
+    enter = ["sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$0" "$@"']
+    loops = [subprocess.Popen([*enter, sys.executable, "-c", "while True: pass"]) for _ in range(n_loops)]
+    try:
+        yield enter
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
+        await_(lambda: not (group / "cgroup.procs").read_text(), "the end of all under the quota")
+        group.rmdir()
 
 
 def preload(folder: Path, name: str) -> Path:

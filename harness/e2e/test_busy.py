@@ -1,5 +1,6 @@
 """A busy machine is not the server's fault: the time in which the kernel says that a CPU was waited for is not counted."""
 import os
+import re
 import shutil
 import sys
 
@@ -27,9 +28,10 @@ while True:
 SCENARIO = "clients: []\nsignals:\n  - {send: SIGTERM, when: armed}\nexpect: {within: %s}\n"
 
 
-def end(cli, needs, server=SERVER, within="600ms"):
+def end(cli, needs, server=SERVER, within="600ms", prefix=()):
     (cli.cwd / "x.yaml").write_text(SCENARIO % within)
-    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", server % needs, "${PORT}")
+    got = cli("run", "x.yaml", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", server % needs, "${PORT}",
+              prefix=prefix)
     [exi] = [c for c in got.json["scenarios"][0]["verdicts"] if c["check"] == "EXI-2"]
     return got, exi, support.read_events(cli.cwd / "run" / "x")
 
@@ -65,6 +67,34 @@ def test_one_starves_and_the_average_does_not_show_it(cli):
             if exited["t"] - signal["t"] > 1.2e9:
                 return
     raise AssertionError("the target had a CPU of its own, beside three busy loops on it")
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
+def test_a_quota_is_not_charged(cli):
+    """Of a container, say: the target is stopped for 0.1 s of each 0.2 s, on an idle machine."""
+    with support.throttled(0.5) as prefix:
+        got, exi, events = end(cli, "0.45", prefix=prefix)
+    signal, exited = (next(e["t"] for e in events if e["kind"] == kind) for kind in ("signal", "exit"))
+    assert exi["outcome"] == "PASS" and "because the machine was busy" in exi["actual"] and exited - signal > 6e8, got
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
+def test_a_sweep_measures_the_start_again_on_a_busy_machine(cli):
+    """Its steps are parts of the shortest: in those of a start that was held up there is room for what is wrong in the usual one."""
+    slow = SERVER.replace("s = socket", "time.sleep(0.05)\ns = socket", 1) % 0
+    with support.busy_loops(2 * os.cpu_count()):
+        got = cli("check", "--only", "startup-sweep", "--out", "run", "-P", "raw", "-o", "json", "--", sys.executable, "-S", "-c", slow, "${PORT}")
+    events = support.read_events(cli.cwd / "run" / "startup-sweep")
+    begin = {e.get("round", 0): e["t"] for e in events if e["kind"] == "launch"}
+    signalled = {e["round"] for e in events if e["kind"] == "signal"}
+    starts = sorted(set(begin) - signalled)
+    assert starts == [0, 1, 2] and len(signalled) == 16, got
+    lasted = [max(e["t"] for e in events if e.get("round", 0) == k) - begin[k] for k in starts]
+    last = next(e["text"] for e in events if e["kind"] == "launch" and e.get("round") == 18)
+    delay = float(re.fullmatch(r"signal ([\d.]+)(us|ms|s) after exec", last)[1]) * {"us": 1e3, "ms": 1e6, "s": 1e9}[re.search(r"(us|ms|s) a", last)[1]]
+    assert delay <= 1.01 * min(lasted), (last, lasted)
 
 
 @pytest.mark.alone

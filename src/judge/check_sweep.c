@@ -92,13 +92,13 @@ static void judge_sig_2(
 {
 	struct sum t;
 
-	(void)sc, (void)arena;
+	(void)sc;
 	sum_begin_of(&t, f, ret, "rounds");
 	ret->expected = "a signal at any moment of the start-up ends it, and nothing is left behind";
 	for (uint32_t i = 0; i < f->n_rounds; i++)
 		if (f->rounds[i].sig && f->rounds[i].launch)
 			one_start(&t, &f->rounds[i]);
-	sum_end(&t, "signals between exec and the first answer ended it and left nothing");
+	sum_end(&t, arena_printf(arena, "signals between exec and the first answer, %s apart at most, ended it and left nothing", time_text(f, sweep_gap(f))));
 }
 
 const struct check check_sig_2 = {

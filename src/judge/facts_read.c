@@ -27,13 +27,36 @@ bool round_judged(const struct facts *f, const struct round_fact *r)
 
 nsec_t usual_start(const struct facts *f)
 {
+	nsec_t longest = -1;
+
 	for (uint32_t i = 0; i < f->n_rounds; i++) {
 		const struct round_fact *r = &f->rounds[i];
 
-		if (!r->sig && r->launch && r->first_answer)
-			return nsec_sub(fact_t(f, r->first_answer), fact_t(f, r->launch));
+		if (r->sig || !r->launch || !r->first_answer)
+			continue;
+		nsec_t took = nsec_sub(fact_t(f, r->first_answer), fact_t(f, r->launch));
+
+		if (took > longest)
+			longest = took;
 	}
-	return NSEC_NEVER;
+	return longest < 0 ? NSEC_NEVER : longest;
+}
+
+nsec_t sweep_gap(const struct facts *f)
+{
+	nsec_t last = 0, widest = 0;
+
+	for (uint32_t i = 0; i < f->n_rounds; i++) {
+		const struct round_fact *r = &f->rounds[i];
+
+		if (!r->sig || !r->launch)
+			continue;
+		nsec_t delay = nsec_sub(signal_begin(f, r), fact_t(f, r->launch));
+
+		widest = delay - last > widest ? delay - last : widest;
+		last = delay > last ? delay : last;
+	}
+	return widest;
 }
 
 nsec_t signal_begin(const struct facts *f, const struct round_fact *r)

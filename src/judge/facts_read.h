@@ -67,8 +67,10 @@ static inline const struct round_fact *round_of(const struct facts *f, const str
 const struct round_fact *round_at(const struct facts *f, uint32_t n);
 /* Rounds that most checks look at: a signal was sent, and SIG-5 did not claim the round. */
 bool round_judged(const struct facts *f, const struct round_fact *r);
-/* What a start takes to its first answer, in a round without a signal (a sweep's first); NSEC_NEVER if there is none. */
+/* What a start takes to its first answer, at most, in a round without a signal (a sweep's first ones); NSEC_NEVER if there is none. */
 nsec_t usual_start(const struct facts *f);
+/* Of a sweep: the widest gap between two delays from exec to the signal. What is lost in less time than that may have fallen into it. */
+nsec_t sweep_gap(const struct facts *f);
 /* The moment of the first signal: an interval. NSEC_NEVER if none was sent. */
 nsec_t signal_begin(const struct facts *f, const struct round_fact *r);
 nsec_t signal_end(const struct facts *f, const struct round_fact *r);
