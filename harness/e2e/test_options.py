@@ -1,4 +1,5 @@
 """Options that say how a target behaves, each seen in what the run then does: deadlines, raw answers, greetings."""
+import os
 import sys
 
 import pytest
@@ -114,12 +115,24 @@ def test_arm_within(cli, within):
     assert "unread" in unproven["text"]
 
 
-def test_arming_goes_on_while_clients_get_on(cli):
-    """One client at a time for 40 ms each: ten take longer than --arm-within, and all of them are armed."""
+def arm_one_at_a_time(cli, prefix=()):
     (cli.cwd / "x.yaml").write_text("clients:\n  - {phase: idle, count: 10, protocol: raw, request: go, answer: x}\n")
     got = cli("run", "x.yaml", "--out", "run", "-o", "json", "--arm-within", "150ms", "--grace", "3s", "--", "sh", "-c",
-              "exec python3 -c \"$0\" ${PORT}", ONE_AT_A_TIME)
+              "exec python3 -c \"$0\" ${PORT}", ONE_AT_A_TIME, prefix=prefix)
     assert [e["proven"] for e in events_of(cli, "x", "armed")] == [10], got
+
+
+def test_arming_goes_on_while_clients_get_on(cli):
+    """One client at a time for 40 ms each: ten take longer than --arm-within, and all of them are armed."""
+    arm_one_at_a_time(cli)
+
+
+@pytest.mark.alone
+@pytest.mark.skipif(not os.path.exists("/proc/pressure/cpu"), reason="this kernel has no PSI")
+def test_arming_goes_on_while_the_machine_stands_still(cli):
+    """Nobody gets on for longer than --arm-within then, through nobody's fault."""
+    with support.throttled(0.5, n_loops=3) as prefix:
+        arm_one_at_a_time(cli, prefix)
 
 
 ONE_AT_A_TIME = """

@@ -92,18 +92,25 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 	}
 }
 
+/* When who comes no closer has been waited for, by a machine as busy as it has been since `busy`. */
+static nsec_t progress_due(const struct run *r, const struct pressure *busy, nsec_t cap)
+{
+	nsec_t within = r->sc->arm_within, due = r->t_progress + within + busy_part(pressure_since(r->world, busy), within);
+
+	return due < cap ? due : cap;
+}
+
 bool pump_progress(struct run *r, bool (*cond)(struct run *))
 {
-	nsec_t start = clock_now(), within = r->sc->arm_within, until;
+	nsec_t cap = clock_now() + ARM_AT_MOST * r->sc->arm_within;
+	struct pressure busy;
 
-	r->t_progress = start;
-	do {
-		until = r->t_progress + within;
-		if (until > start + ARM_AT_MOST * within)
-			until = start + ARM_AT_MOST * within;
-		if (pump(r, cond, until))
+	pressure_begin(r->world, &busy);
+	r->t_progress = clock_now();
+	do
+		if (pump(r, cond, progress_due(r, &busy, cap)))
 			return true;
-	} while (!r->world->interrupted && r->t_progress + within > until && until < start + ARM_AT_MOST * within);
+	while (!r->world->interrupted && clock_now() < progress_due(r, &busy, cap));
 	return false;
 }
 
