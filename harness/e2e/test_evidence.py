@@ -133,7 +133,7 @@ def test_order_of_the_story(cli):
     assert [at[k] for k in wanted] == sorted(at.values()), json.dumps(at, indent=1)
 
 
-# its kernel brings the answer to the client at 400 kB/s (SO_MAX_PACING_RATE is 47), half a second after it has written all and left
+# its kernel brings the answer to the client at 200 kB/s (SO_MAX_PACING_RATE is 47), for seconds after it has written all and left
 LEAVES_IT_TO_THE_KERNEL = """
 import signal, socket, sys, threading
 stop = threading.Event()
@@ -143,7 +143,7 @@ def serve(c):
             return c.close()
         c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
     stop.wait()
-    c.setsockopt(socket.SOL_SOCKET, 47, 400_000)
+    c.setsockopt(socket.SOL_SOCKET, 47, 200_000)
     c.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 600000\\r\\n\\r\\n" + 600_000 * b"x")
     c.close()
 def end(*_):
@@ -166,11 +166,11 @@ while True:
 def test_what_the_kernel_still_delivers_is_waited_for(cli):
     """The target has ended in time; how fast the rest comes is not its doing, and the end of the grace is no reason to look away."""
     (cli.cwd / "x.yaml").write_text("clients:\n  - {name: asks, phase: waiting, request: GET /hold}\n")
-    got = cli("run", "x.yaml", "--grace", "100ms", "--out", "run", "-P", "http1", "-o", "json", "--",
+    got = cli("run", "x.yaml", "--grace", "500ms", "--out", "run", "-P", "http1", "-o", "json", "--",
               sys.executable, "-S", "-c", LEAVES_IT_TO_THE_KERNEL, "${PORT}")
     at = {e["kind"]: e["t"] for e in support.read_events(cli.cwd / "run" / "x")}
     assert got.status == 0 and got.json["scenarios"][0]["outcome"] == "PASS", got
-    assert at["exit"] < at["wire-server-fin"] and at["answer"] > at["signal"] + 300_000_000, at
+    assert at["exit"] < at["wire-server-fin"] and at["answer"] > at["signal"] + 600_000_000, at
 
 
 def test_what_came_while_the_kernel_was_asked_is_read(cli):

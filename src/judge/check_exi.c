@@ -165,7 +165,7 @@ static void judge_exi_2(
 		} else if (h->excused) {
 			sum_killed(&t, r);
 		} else if (!h->charged) {
-			sum_unsure(&t, r->kill, "%s", h->why);
+			sum_unsure(&t, r->kill ? r->kill : r->exit, "%s", h->why);
 		} else if (strcmp(h->charged, "EXI-2")) {
 			sum_see(&t, h->charged);
 		} else {

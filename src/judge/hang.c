@@ -218,14 +218,17 @@ static const struct round_fact *alone_after(const struct facts *f, const struct 
 	return next < f->rounds + f->n_rounds && next->alone && next->sig ? next : NULL;
 }
 
-/* It was killed when the machine had been busy for longer than can be waited for, and a thread of it could run. One of which the
+/* The machine was busy for longer than can be waited for, and it ended by itself then, or was killed and a thread of it could run. One of which the
  * kernel's clock says that it did (" is busy: ") had its CPU, unless it is known to have had less than a grace of it in all. */
 bool starved(const struct facts *f, const struct round_fact *r)
 {
-	nsec_t waited = cpu_wait_of(f, r), ran = r->cpu_wait ? fact_b(f, r->cpu_wait) : 0;
+	nsec_t waited = r->cpu_wait ? fact_a(f, r->cpu_wait) : 0, ran = r->cpu_wait ? fact_b(f, r->cpu_wait) : 0;
 	const char *seen = fact_text(f, r->autopsy);
+	uint64_t rss;
 
-	return r->kill && waited > 0 && waited >= busy_part(NSEC_NEVER, grace_of(f)) &&
+	if (!r->kill) /* it ended by itself, and without its waits it was in time */
+		return r->exit && nsec_sub(fact_t(f, r->exit), signal_end(f, r)) + cpu_wait_of(f, r) <= exit_limit(f, r, &rss) + waited;
+	return waited > 0 && waited >= busy_part(NSEC_NEVER, grace_of(f)) &&
 	       (strstr(seen, " in running") || (strstr(seen, " is busy: ") && ran > 0 && ran < grace_of(f)));
 }
 
