@@ -66,6 +66,34 @@ START_TEST(exi_2_starved_and_busy)
 }
 END_TEST
 
+/* The root waits for a child, and that one had no CPU; or had a grace of it and more. */
+static void child_starves(int ran_s)
+{
+	starts();
+	signalled();
+	closes_listener(MS(6));
+	add(MS(40005), EV_CPU_WAIT, -1, 39 * NSEC_PER_SEC, ran_s * NSEC_PER_SEC, NULL);
+	add(MS(40006), EV_AUTOPSY, -1, PID, 0, "waiting for a child process in wait4: 101 'python' (state R) has not ended");
+	add(MS(40007), EV_AUTOPSY, -1, 101, 0, "main thread 'python' in running; no client socket open");
+	add(MS(40008), EV_HARNESS_KILL, -1, PID, SIGKILL, "the grace is over");
+	add(MS(40009), EV_KILLED, 0, PID, SIGKILL, "root by harness");
+	over(MS(40100));
+}
+
+START_TEST(exi_2_a_child_starved)
+{
+	child_starves(9);
+	is("EXI-2", UNSURE);
+}
+END_TEST
+
+START_TEST(exi_2_a_child_was_busy)
+{
+	child_starves(11);
+	fails("EXI-2");
+}
+END_TEST
+
 /* Nobody knows what it had, or it had a grace and more. */
 START_TEST(exi_2_busy)
 {
@@ -158,6 +186,8 @@ int main(void)
 	tcase_add_test(tc, exi_2_ended_when_the_machine_let_it);
 	tcase_add_test(tc, exi_2_starved);
 	tcase_add_test(tc, exi_2_starved_and_busy);
+	tcase_add_test(tc, exi_2_a_child_starved);
+	tcase_add_test(tc, exi_2_a_child_was_busy);
 	tcase_add_test(tc, exi_2_asleep_on_a_busy_machine);
 	tcase_add_loop_test(tc, exi_2_busy, 0, 2);
 	tcase_add_test(tc, held_by_a_slow_reader);

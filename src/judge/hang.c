@@ -218,18 +218,27 @@ static const struct round_fact *alone_after(const struct facts *f, const struct 
 	return next < f->rounds + f->n_rounds && next->alone && next->sig ? next : NULL;
 }
 
-/* The machine was busy for longer than can be waited for, and it ended by itself then, or was killed and a thread of it could run. One of which the
- * kernel's clock says that it did (" is busy: ") had its CPU, unless it is known to have had less than a grace of it in all. */
+/* The kernel's clock says of a process that it ran (" is busy: "), or that it would have: it may be the one that the root waits for. */
+static bool some_could_run(const struct facts *f, const struct round_fact *r)
+{
+	for_each_event(f, EV_AUTOPSY, n)
+		if (fact_event(f, n)->round == r->id && (strstr(fact_text(f, n), " in running") || strstr(fact_text(f, n), " is busy: ")))
+			return true;
+	return false;
+}
+
+/* The machine was busy for longer than can be waited for, and it ended by itself then, or was killed and a thread of it could run. One that
+ * ran had its CPU, unless all together are known to have had less than a grace of it. */
 bool starved(const struct facts *f, const struct round_fact *r)
 {
 	nsec_t waited = r->cpu_wait ? fact_a(f, r->cpu_wait) : 0, ran = r->cpu_wait ? fact_b(f, r->cpu_wait) : 0;
-	const char *seen = fact_text(f, r->autopsy);
 	uint64_t rss;
 
 	if (!r->kill) /* it ended by itself, and without its waits it was in time */
 		return r->exit && nsec_sub(fact_t(f, r->exit), signal_end(f, r)) + cpu_wait_of(f, r) <= exit_limit(f, r, &rss) + waited;
-	return waited > 0 && waited >= busy_part(NSEC_NEVER, grace_of(f)) &&
-	       (strstr(seen, " in running") || (strstr(seen, " is busy: ") && ran > 0 && ran < grace_of(f)));
+	if (waited <= 0 || waited < busy_part(NSEC_NEVER, grace_of(f)))
+		return false;
+	return strstr(fact_text(f, r->autopsy), " in running") || (ran > 0 && ran < grace_of(f) && some_could_run(f, r));
 }
 
 const struct conn_fact *held_client(const struct facts *f, const struct round_fact *r, uint32_t held)
