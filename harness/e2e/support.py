@@ -88,11 +88,12 @@ def throttled(share: float, n_loops: int = 0):
         for file, text in ([("cpu.cfs_period_us", period), ("cpu.cfs_quota_us", int(share * period))] if old
                            else [("cpu.max", f"{int(share * period)} {period}")]):
             (group / file).write_text(str(text))
-    except OSError as e:
+        enter = ["sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$0" "$@"']
+        subprocess.run([*enter, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as e:
         if group.exists():
             group.rmdir()
         pytest.skip(f"no CPU quota to be had here: {e}")
-    enter = ["sh", "-c", f'echo $$ >{group}/cgroup.procs && exec "$0" "$@"']
     loops = [subprocess.Popen([*enter, sys.executable, "-c", "while True: pass"]) for _ in range(n_loops)]
     try:
         yield enter
