@@ -57,7 +57,7 @@ class Capture:
 
     def __init__(self, path, port):
         self.path, self.port = path, port
-        # in immediate mode the ring has a slot of 256 KiB for each packet: the default has eight, and drops some (KiB)
+        # in immediate mode the ring has a slot of 256 KiB for each packet: the default has eight, and drops some. -B is in KiB
         self.process = subprocess.Popen(["tcpdump", "-i", "lo", "-U", "--immediate-mode", "-B", "16384", "-w", path, "port", str(port)],
                                         stderr=subprocess.PIPE)
         while b"listening on" not in self.process.stderr.readline():

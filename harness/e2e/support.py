@@ -81,7 +81,7 @@ def throttled(share: float, n_loops: int = 0):
     """Words for `prefix`: what they start may have such a share of one CPU, in slices of 0.2 s, together with so many busy loops."""
     name, period = f"drainspec-{os.getpid()}", 200000
     v1, v2 = Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")
-    old = (v1 / "cpu.cfs_quota_us").exists() or (v1 / "cpu.shares").exists()
+    old = (v1 / "tasks").exists()       # v2 has no such file
     group = (v1 if old else v2) / name
     try:
         group.mkdir()
@@ -269,6 +269,15 @@ def listening_port(pid: int) -> int:
         words = f.read().split("\0")
     port = int(words[words.index("--port") + 1])
     return port if any(r["state"] == LISTEN and r["local"] == port for r in tcp_rows(pid)) else 0
+
+
+NS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
+
+
+def duration(text: str) -> float:
+    """ns of a time as drainspec prints it: "7.03ms"."""
+    number, unit = re.fullmatch(r"([0-9.]+) ?(\D+)", text).groups()
+    return float(number) * NS[unit]
 
 
 def read_events(folder: Path) -> list[dict]:

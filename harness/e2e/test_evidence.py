@@ -133,7 +133,7 @@ def test_order_of_the_story(cli):
     assert [at[k] for k in wanted] == sorted(at.values()), json.dumps(at, indent=1)
 
 
-# its kernel brings the answer to the client at 200 kB/s (SO_MAX_PACING_RATE is 47), for seconds after it has written all and left
+# its kernel brings the answer to the client at 200 kB/s (SO_MAX_PACING_RATE is 47), for a second after it has written all and left
 LEAVES_IT_TO_THE_KERNEL = """
 import signal, socket, sys, threading
 stop = threading.Event()

@@ -57,7 +57,7 @@ def test_answers_that_are_none(cli, mode):
 
 def test_gigabyte(cli):
     """A body that nobody asked for: bounded memory and time."""
-    got = battery(cli, "gigabyte", "-P", "http1", "--only", "slow-reader", "--big", "GET /x", timeout=BOUND * 5)
+    got = battery(cli, "gigabyte", "-P", "http1", "--only", "slow-reader", "--big", "GET /x", timeout=BOUND * 2)
     assert "BROKEN" not in outcomes(got), got
     evidence = [cli.cwd / s["evidence"] for s in got.json["scenarios"] if s["evidence"]]
     size = sum(f.stat().st_size for folder in evidence for f in folder.rglob("*") if f.is_file())

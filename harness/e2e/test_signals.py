@@ -6,21 +6,15 @@ import sys
 import pytest
 
 import support
-from support import FIXTURES, fixture
+from support import FIXTURES, duration, fixture
 
 HTTP = fixture("http1_server")
-NS = {"ns": 1, "us": 1e3, "µs": 1e3, "ms": 1e6, "s": 1e9}
 
 
 def run(cli, text, *command, options=()):
     (cli.cwd / "x.yaml").write_text(text)
     got = cli("run", "x.yaml", "--out", "run", "-o", "json", *options, "--", *(command or HTTP))
     return got, support.read_events(cli.cwd / "run" / "x")
-
-
-def duration(text):
-    number, unit = re.fullmatch(r"([0-9.]+) ?(\D+)", text).groups()
-    return float(number) * NS[unit]
 
 
 def signals(events):

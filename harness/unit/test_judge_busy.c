@@ -36,7 +36,7 @@ START_TEST(exi_2_ended_when_the_machine_let_it)
 {
 	ends_after(45105, 36);
 	is("EXI-2", UNSURE);
-	says("EXI-2", "the machine was too busy to say");
+	says("EXI-2", "without what it waited for a CPU (cpu-wait) it had ended in time");
 }
 END_TEST
 

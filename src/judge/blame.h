@@ -51,7 +51,7 @@ struct hung {
 /* r was killed by us sooner after its signal than the other one came to its end by itself (a busy machine had lengthened its
  * limit): with as much time r might have ended as well, so the two do not differ. */
 bool less_patience(const struct facts *f, const struct round_fact *r, const struct round_fact *other);
-/* Killed, and the machine had been too busy to say whose doing it was that it had not ended. */
+/* Killed, or late by itself, and the machine had been too busy to say whose doing that was. */
 bool starved(const struct facts *f, const struct round_fact *r);
 /* Outlived the grace? Then who holds it, and which check answers for it. */
 struct hung hang_find(const struct facts *f, const struct round_fact *r);

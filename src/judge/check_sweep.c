@@ -107,7 +107,7 @@ const struct check check_sig_2 = {
 	.todo = "install the handler first thing in main, and look at its flag once more before serving",
 	.why = "Rollouts and crash loops signal processes that are still starting. Death by default action is fine then; what is not: a "
 	       "process that swallowed the signal, comes up, serves, and is never asked again.",
-	.proof = "The same signal at steps from exec to the first answer, one launch each. A failure is a process that was still alive at "
+	.proof = "The same signal at steps from exec to the first answer, one launch each; PASS says how far apart they were. A failure is a process that was still alive at "
 		 "the end of its grace, whether it serves or not, or that left a process or its port behind.",
 	.modes = "SD-START-LOST, SD-START-DEATH, SD-START-READY-LIE",
 	.fix_go = "signal.Notify before anything else, then `select` on the channel once more before Serve.",

@@ -295,8 +295,8 @@ struct hung hang_find(const struct facts *f, const struct round_fact *r)
 	int signo = (int)fact_a(f, r->sig);
 
 	if (starved(f, r))
-		charge(&h, NULL, "the machine was too busy to say: all the while somebody waited for a CPU (cpu-wait), and it could run", 0,
-		       r->cpu_wait);
+		charge(&h, NULL, r->kill ? "the machine was too busy to say: all the while somebody waited for a CPU (cpu-wait), and it could run" :
+		       "the machine was too busy to say: without what it waited for a CPU (cpu-wait) it had ended in time", 0, r->cpu_wait);
 	else if (root_is_pid1(f, r) && root_held(f, r, signo) == 0)
 		charge(&h, "SIG-6",
 			"it is PID 1 and has no handler: the kernel drops the signal's default action",

@@ -92,7 +92,7 @@ bool pump(struct run *r, bool (*cond)(struct run *), nsec_t until)
 	}
 }
 
-/* When who comes no closer has been waited for, by a machine as busy as it has been since `busy`. */
+/* When clients that come no closer have been waited for long enough: later by what the machine was busy since `busy`, capped. */
 static nsec_t progress_due(const struct run *r, const struct pressure *busy, nsec_t cap)
 {
 	nsec_t within = r->sc->arm_within, due = r->t_progress + within + busy_part(pressure_since(r->world, busy), within);

@@ -21,6 +21,8 @@ static bool exited(struct run *r)
 /* The time from exec to where the other scenarios begin, by one ordinary start: it has answered, and its workers have started. */
 static nsec_t one_start(struct run *r)
 {
+	if (ports_choose(r) < 0)
+		return -1;
 	round_reset(r, "how long a start takes");
 	if (target_start(r, "calibration") < 0 || target_await_ready(r) < 0 || warm_up(r) < 0)
 		return -1;
@@ -41,9 +43,10 @@ static nsec_t calibrate(struct run *r)
 	for (int tries = 0; tries < MAX_STARTS; tries++) {
 		struct pressure busy;
 
+		if (tries)
+			r->ev->round++;
 		pressure_begin(r->world, &busy);
-		r->ev->round += tries > 0;
-		nsec_t took = !tries || ports_choose(r) == 0 ? one_start(r) : -1;
+		nsec_t took = one_start(r);
 
 		if (took < 0)
 			return -1;
